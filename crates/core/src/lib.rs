@@ -1,0 +1,27 @@
+//! The vocabulary of Capsule and its HTTP core.
+//!
+//! Every other crate speaks in these words: [`Provider`] is a cloud, [`Instance`] a server there, [`Catalog`] what can be
+//! rented, [`Money`] what it costs, [`Error`] what went wrong and, above all, whether it may have taken effect.
+//! [`http`] sends requests so that this last question always has an answer.
+
+pub mod catalog;
+pub mod clock;
+pub mod error;
+pub mod http;
+pub mod instance;
+pub mod money;
+pub mod provider;
+pub mod tags;
+
+pub use catalog::{Architecture, Catalog, Gpu, Image, Offer, Plan, PlanKind, Region, Stock};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{Effect, Error, ErrorKind, Result, Retry};
+pub use instance::{
+    Addresses, Instance, InstanceId, InstanceSpec, InstanceStatus, Order, OwnerId, Power, ProviderId, RawBody, Scope,
+    SshKey, Token,
+};
+pub use money::{BillingRule, BillingUnit, Currency, Granularity, Money, MoneyError, Price};
+pub use provider::{
+    Account, Capabilities, Connect, Descriptor, Lifecycle, Provider, Quota, Setting, SettingValue, Settings,
+};
+pub use tags::Tags;

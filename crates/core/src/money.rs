@@ -1,0 +1,387 @@
+//! Exact money and what is charged for. No floats: vendors' JSON prices are read as text.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Hours in a month where a vendor names none: 365 days x 24 / 12.
+pub const HOURS_PER_MONTH: u32 = 730;
+
+/// An ISO 4217 code, such as `USD`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// United States dollar.
+    pub const USD: Currency = Currency(*b"USD");
+    /// Euro.
+    pub const EUR: Currency = Currency(*b"EUR");
+
+    /// The three letters.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("only ASCII letters are let in")
+    }
+}
+
+impl FromStr for Currency {
+    type Err = MoneyError;
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        match text.as_bytes() {
+            &[a, b, c] if text.bytes().all(|b| b.is_ascii_alphabetic()) => {
+                Ok(Currency([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()]))
+            }
+            _ => Err(MoneyError::NotACurrency(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Why a sum could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MoneyError {
+    /// Two amounts of different currencies met.
+    Mixed(Currency, Currency),
+    /// The result does not fit 96 bits.
+    Overflow,
+    /// This is not a decimal number.
+    NotANumber(String),
+    /// This is not a three-letter currency code.
+    NotACurrency(String),
+}
+
+impl fmt::Display for MoneyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MoneyError::Mixed(a, b) => write!(f, "{a} and {b} cannot be added or compared without an exchange rate"),
+            MoneyError::Overflow => f.write_str("the amount is too large"),
+            MoneyError::NotANumber(text) => write!(f, "`{text}` is not a decimal number"),
+            MoneyError::NotACurrency(text) => write!(f, "`{text}` is not a three-letter currency code"),
+        }
+    }
+}
+
+impl std::error::Error for MoneyError {}
+
+/// An exact amount in one currency.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Money {
+    #[serde(with = "decimal_text")]
+    amount: Decimal,
+    currency: Currency,
+}
+
+impl Money {
+    /// `amount` of `currency`.
+    pub fn new(amount: Decimal, currency: Currency) -> Self {
+        Money { amount: amount.normalize(), currency }
+    }
+
+    /// Reads a number as a vendor writes it: `0.00744`, `5`, `1e-3`.
+    ///
+    /// # Errors
+    /// [`MoneyError::NotANumber`].
+    pub fn parse(amount: &str, currency: Currency) -> Result<Self, MoneyError> {
+        parse_decimal(amount).map(|amount| Money::new(amount, currency))
+    }
+
+    /// Nothing, in `currency`.
+    pub fn zero(currency: Currency) -> Self {
+        Money { amount: Decimal::ZERO, currency }
+    }
+
+    /// The number.
+    pub fn amount(&self) -> Decimal {
+        self.amount
+    }
+
+    /// The currency.
+    pub fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// The sum.
+    ///
+    /// # Errors
+    /// [`MoneyError::Mixed`] or [`MoneyError::Overflow`].
+    pub fn checked_add(self, other: Money) -> Result<Money, MoneyError> {
+        self.same(other)?;
+        self.amount.checked_add(other.amount).map(|sum| Money::new(sum, self.currency)).ok_or(MoneyError::Overflow)
+    }
+
+    /// `self` times a number.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn checked_mul(self, by: impl Into<Decimal>) -> Result<Money, MoneyError> {
+        self.amount.checked_mul(by.into()).map(|product| Money::new(product, self.currency)).ok_or(MoneyError::Overflow)
+    }
+
+    /// `self` divided by a number, to 28 digits.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`], also for zero.
+    pub fn checked_div(self, by: impl Into<Decimal>) -> Result<Money, MoneyError> {
+        self.amount.checked_div(by.into()).map(|part| Money::new(part, self.currency)).ok_or(MoneyError::Overflow)
+    }
+
+    /// Which of two amounts is the larger.
+    ///
+    /// # Errors
+    /// [`MoneyError::Mixed`].
+    pub fn checked_cmp(self, other: Money) -> Result<Ordering, MoneyError> {
+        self.same(other)?;
+        Ok(self.amount.cmp(&other.amount))
+    }
+
+    /// The smaller of two amounts.
+    ///
+    /// # Errors
+    /// [`MoneyError::Mixed`].
+    pub fn checked_min(self, other: Money) -> Result<Money, MoneyError> {
+        Ok(if self.checked_cmp(other)? == Ordering::Greater { other } else { self })
+    }
+
+    /// Rounded half away from zero to so many decimal places.
+    pub fn round(self, places: u32) -> Money {
+        Money::new(self.amount.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero), self.currency)
+    }
+
+    fn same(self, other: Money) -> Result<(), MoneyError> {
+        if self.currency == other.currency { Ok(()) } else { Err(MoneyError::Mixed(self.currency, other.currency)) }
+    }
+}
+
+/// `0.0149 USD`; a precision such as `{:.2}` rounds and pads the number.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match f.precision() {
+            Some(places) => {
+                write!(f, "{:.places$} {}", self.round(u32::try_from(places).unwrap_or(28)).amount, self.currency)
+            }
+            None => write!(f, "{} {}", self.amount, self.currency),
+        }
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn parse_decimal(text: &str) -> Result<Decimal, MoneyError> {
+    let text = text.trim();
+    // Vendors' float noise has up to 17 digits; what exceeds 28 is rounded by `from_str`.
+    Decimal::from_str(text)
+        .or_else(|_| Decimal::from_scientific(text))
+        .map_err(|_| MoneyError::NotANumber(text.to_owned()))
+}
+
+/// A decimal as text in our JSON; read from text or from a number of any JSON without passing through a float.
+///
+/// For use with `#[serde(with = "...")]`; [`option`](decimal_text::option) does the same for what may be absent or null.
+pub mod decimal_text {
+    use super::*;
+
+    /// Writes the decimal as a JSON string.
+    pub fn serialize<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// Reads a JSON string or number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        from_raw(raw.get()).map_err(D::Error::custom)
+    }
+
+    fn from_raw(raw: &str) -> Result<Decimal, MoneyError> {
+        parse_decimal(raw.trim().trim_matches('"'))
+    }
+
+    /// The same for `Option<Decimal>`; null and (with `#[serde(default)]`) absence are `None`.
+    pub mod option {
+        use super::*;
+
+        /// Writes a JSON string or null.
+        pub fn serialize<S: Serializer>(value: &Option<Decimal>, serializer: S) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(value) => serializer.collect_str(value),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// Reads a JSON string, number or null.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+            let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+            if raw.get().trim() == "null" {
+                return Ok(None);
+            }
+            from_raw(raw.get()).map(Some).map_err(D::Error::custom)
+        }
+    }
+}
+
+/// The time that one price amount pays for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BillingUnit {
+    /// One hour.
+    Hour,
+    /// One calendar month, whatever its length.
+    Month,
+}
+
+/// The smallest piece of time that is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Granularity {
+    /// Each second.
+    Second,
+    /// Each started minute.
+    Minute,
+    /// Each started hour.
+    Hour,
+    /// Each started month, in advance.
+    Month,
+}
+
+/// How a vendor turns a price into a bill. Data, not code: vendors change it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BillingRule {
+    /// The smallest piece of time that is charged.
+    pub granularity: Granularity,
+    /// The least time that is charged.
+    pub minimum: Duration,
+    /// Whether a powered-off server costs the same.
+    pub stopped_is_billed: bool,
+    /// Where this is stated.
+    pub source: Cow<'static, str>,
+    /// When that was read.
+    pub as_of: Date,
+}
+
+/// An amount and the rule by which it is charged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// What one unit costs, without tax.
+    pub amount: Money,
+    /// The unit.
+    pub per: BillingUnit,
+    /// The most that a calendar month can cost, or the vendor's published monthly price.
+    pub monthly_cap: Option<Money>,
+    /// How time is counted.
+    pub rule: BillingRule,
+}
+
+impl Price {
+    /// What an hour costs; for monthly products the month's 730th part.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn hourly(&self) -> Result<Money, MoneyError> {
+        match self.per {
+            BillingUnit::Hour => Ok(self.amount),
+            BillingUnit::Month => self.amount.checked_div(HOURS_PER_MONTH),
+        }
+    }
+
+    /// What a whole month costs, never more than the cap.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`], or [`MoneyError::Mixed`] if the cap is in another currency.
+    pub fn monthly(&self) -> Result<Money, MoneyError> {
+        let full = match self.per {
+            BillingUnit::Hour => self.amount.checked_mul(HOURS_PER_MONTH)?,
+            BillingUnit::Month => self.amount,
+        };
+        match self.monthly_cap {
+            Some(cap) => full.checked_min(cap),
+            None => Ok(full),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(text: &str) -> Money {
+        Money::parse(text, Currency::USD).unwrap()
+    }
+
+    #[test]
+    fn currencies_never_mix() {
+        let euro = Money::parse("1", Currency::EUR).unwrap();
+        assert_eq!(usd("1").checked_add(euro), Err(MoneyError::Mixed(Currency::USD, Currency::EUR)));
+        assert!(usd("1").checked_cmp(euro).is_err());
+    }
+
+    #[test]
+    fn vendor_numbers_are_read_as_text() {
+        #[derive(Deserialize)]
+        struct Size {
+            #[serde(with = "decimal_text")]
+            price_hourly: Decimal,
+            #[serde(with = "decimal_text::option", default)]
+            price_monthly: Option<Decimal>,
+        }
+        let size: Size = serde_json::from_str(r#"{"price_hourly":0.00743999984115362,"price_monthly":null}"#).unwrap();
+        assert_eq!(size.price_hourly.to_string(), "0.00743999984115362");
+        assert_eq!(size.price_monthly, None);
+        let text: Size = serde_json::from_str(r#"{"price_hourly":"1e-3"}"#).unwrap();
+        assert_eq!(text.price_hourly.to_string(), "0.001");
+    }
+
+    #[test]
+    fn a_month_never_costs_more_than_its_cap() {
+        let rule = BillingRule {
+            granularity: Granularity::Second,
+            minimum: Duration::from_secs(60),
+            stopped_is_billed: true,
+            source: "test".into(),
+            as_of: Date::constant(2026, 1, 1),
+        };
+        let price = Price { amount: usd("0.00744"), per: BillingUnit::Hour, monthly_cap: Some(usd("5")), rule };
+        assert_eq!(price.monthly().unwrap(), usd("5"));
+        assert_eq!(Price { monthly_cap: None, ..price }.monthly().unwrap(), usd("5.4312"));
+    }
+
+    #[test]
+    fn money_prints_for_people_and_machines() {
+        assert_eq!(format!("{:.2}", usd("5")), "5.00 USD");
+        assert_eq!(usd("0.00744").to_string(), "0.00744 USD");
+        let json = serde_json::to_string(&usd("0.00744")).unwrap();
+        assert_eq!(json, r#"{"amount":"0.00744","currency":"USD"}"#);
+        assert_eq!(serde_json::from_str::<Money>(&json).unwrap(), usd("0.00744"));
+    }
+}

@@ -1,0 +1,251 @@
+//! What a cloud must be able to do, and what it says about itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use secrecy::SecretString;
+use serde::Serialize;
+use url::Url;
+
+use crate::catalog::{Catalog, PlanKind};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Transport;
+use crate::instance::{Instance, InstanceId, Order, Power, ProviderId, Scope};
+
+/// A cloud that rents servers.
+///
+/// Every method but [`create`](Provider::create) may safely be called again; making `create` happen once is the
+/// journal's work. The bullets under *Behavior* are the trials of the behaviour suite, under the same names.
+///
+/// # Errors
+/// Every method: [`ErrorKind::Unauthenticated`], [`Forbidden`](ErrorKind::Forbidden),
+/// [`RateLimited`](ErrorKind::RateLimited), [`Unavailable`](ErrorKind::Unavailable), [`Timeout`](ErrorKind::Timeout),
+/// [`Protocol`](ErrorKind::Protocol). An error is never an empty list.
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync + 'static {
+    /// Who it is. The same at every call.
+    fn descriptor(&self) -> &'static Descriptor;
+
+    /// What it can do, as plain data: read by the engine and by tests.
+    fn capabilities(&self) -> &'static Capabilities;
+
+    /// A real call: whose key this is, whether it works, and what the account may still do.
+    ///
+    /// # Behavior
+    /// - `verify_names_the_account`
+    /// - `verify_refuses_a_wrong_key`: [`ErrorKind::Unauthenticated`]
+    async fn verify(&self) -> Result<Account>;
+
+    /// Regions, plans, images, prices and stock in one dated snapshot.
+    ///
+    /// # Behavior
+    /// - `catalog_is_consistent`: each offer names a plan and a region that are in it, and there is an Ubuntu 24.04
+    async fn catalog(&self) -> Result<Catalog>;
+
+    /// Orders one server per name in one call, each carrying the order's tags from birth.
+    ///
+    /// Answers one instance per name, in any order, or an error that says whether anything may have happened.
+    ///
+    /// # Behavior
+    /// - `create_is_found_by_token`: [`Scope::Token`] lists exactly what was made
+    /// - `create_makes_every_name`
+    /// - `create_refuses_an_unknown_plan`, `..._region`, `..._image`: an error with no effect
+    async fn create(&self, order: &Order) -> Result<Vec<Instance>>;
+
+    /// The server as it is now; `None` only when the vendor says that it is gone.
+    ///
+    /// Vendors answer 404 for a server that is too young as well: whoever knows its age concludes nothing from an
+    /// absence younger than [`Capabilities::list_lag`]. Where an order is approved first, the driver follows the order.
+    ///
+    /// # Behavior
+    /// - `get_shows_what_was_created`
+    /// - `get_missing_is_none`
+    async fn get(&self, id: &InstanceId) -> Result<Option<Instance>>;
+
+    /// All pages of all regions that the settings allow, or an error.
+    ///
+    /// # Behavior
+    /// - `list_shows_every_page`
+    /// - `list_by_owner_leaves_others_out`
+    /// - `list_fails_whole`: one bad page is an error that names it, never a shorter list
+    async fn list(&self, scope: &Scope) -> Result<Vec<Instance>>;
+
+    /// Changes the power and returns once the vendor has accepted; poll [`get`](Provider::get) for the result.
+    ///
+    /// # Behavior
+    /// - `stop_ends_stopped`, `start_ends_running`, `reboot_ends_running`, `force_off_ends_stopped`
+    /// - `power_to_the_same_state_is_ok`
+    /// - `power_on_missing_is_not_found`
+    async fn power(&self, id: &InstanceId, to: Power) -> Result<()>;
+
+    /// Asks for the end of a server and of everything that create made beside it. Accepted is not gone: poll
+    /// [`get`](Provider::get) until it is `None`, and call this again meanwhile if it left something behind.
+    ///
+    /// # Behavior
+    /// - `delete_ends_in_none`
+    /// - `delete_missing_is_ok`
+    /// - `delete_leaves_nothing_billed`
+    async fn delete(&self, id: &InstanceId) -> Result<()>;
+}
+
+/// Who a provider is.
+#[derive(Debug, Serialize)]
+pub struct Descriptor {
+    /// Short name, as in ids and flags.
+    pub id: ProviderId,
+    /// For people.
+    pub name: &'static str,
+    /// Whether it still sells.
+    pub lifecycle: Lifecycle,
+    /// Base URL with its version path; `{region}` stands for the region where the vendor has one host for each.
+    pub endpoint: &'static str,
+    /// What a user can or must set, the key first.
+    pub settings: &'static [Setting],
+    /// The vendor's page where keys are made, and the rights that one needs.
+    pub key_help: &'static str,
+    /// The vendor's API reference.
+    pub docs: &'static str,
+}
+
+/// Whether a provider still sells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Lifecycle {
+    /// It does.
+    Live,
+    /// It was switched off.
+    Retired {
+        /// The day.
+        on: Date,
+        /// Whom to use instead.
+        instead: &'static str,
+    },
+}
+
+/// One value that a user can set for a provider.
+#[derive(Debug, Serialize)]
+pub struct Setting {
+    /// Its key in `providers.yml`.
+    pub key: &'static str,
+    /// Environment variables that hold it, first hit wins.
+    pub env: &'static [&'static str],
+    /// Whether it must never be shown.
+    pub secret: bool,
+    /// Whether the provider cannot work without it.
+    pub required: bool,
+    /// What it is and how to find it.
+    pub help: &'static str,
+}
+
+/// A setting's value and where it came from.
+#[derive(Debug, Clone)]
+pub struct SettingValue {
+    /// The value. Secret or not, it is held as one.
+    pub value: SecretString,
+    /// Such as `$VULTR_API_KEY` or the config file's path: fit to be shown.
+    pub source: String,
+}
+
+/// What a user set for one provider.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// By [`Setting::key`].
+    pub values: BTreeMap<String, SettingValue>,
+    /// Replaces [`Descriptor::endpoint`] whole.
+    pub endpoint: Option<Url>,
+    /// Narrows list and catalogue to these regions; empty for all.
+    pub regions: Vec<String>,
+    /// Whether an order to a retired provider is wanted all the same.
+    pub force_retired: bool,
+}
+
+impl Settings {
+    /// The value of a setting, if there is one.
+    pub fn get(&self, key: &str) -> Option<&SecretString> {
+        self.values.get(key).map(|setting| &setting.value)
+    }
+
+    /// The value of a required setting.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] for a missing secret, [`ErrorKind::Config`] for anything else, with all the ways
+    /// to set it.
+    pub fn require(&self, descriptor: &Descriptor, key: &str) -> Result<&SecretString> {
+        self.get(key).ok_or_else(|| {
+            let setting = descriptor.settings.iter().find(|setting| setting.key == key);
+            let (secret, env, help) =
+                setting.map_or((false, "".to_owned(), ""), |s| (s.secret, s.env.join(" or "), s.help));
+            let kind = if secret { ErrorKind::Unauthenticated } else { ErrorKind::Config };
+            Error::new(kind, format!("{} has no `{key}`.", descriptor.name))
+                .with_provider(&descriptor.id)
+                .with_hint(format!("Run `capsule provider login {}`, or set {env}. {help}", descriptor.id))
+        })
+    }
+}
+
+/// Everything a driver needs to come to life.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// What the user set.
+    pub settings: Settings,
+    /// The way out.
+    pub transport: Arc<dyn Transport>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a provider can do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Capabilities {
+    /// Kinds of plan that it sells.
+    pub kinds: &'static [PlanKind],
+    /// The most servers that one create call can make.
+    pub batch: usize,
+    /// Whether the vendor itself refuses to run one token twice.
+    pub idempotent_create: bool,
+    /// Whether [`Power::Off`] asks the guest (`true`) or cuts the power.
+    pub graceful_stop: bool,
+    /// Whether the power can be cut without asking.
+    pub force_off: bool,
+    /// The most bytes of user-data, before encoding.
+    pub user_data_max: usize,
+    /// What [`Order::names`] must look like, for people; checked by the driver before anything is sent.
+    pub name_rule: &'static str,
+    /// How long a new server may be missing from lists and gets. Nothing is concluded from a younger absence.
+    pub list_lag: Duration,
+    /// How long it makes sense to wait between two looks at a server in motion.
+    pub poll_interval: Duration,
+    /// When a virtual machine that is not running yet counts as stuck.
+    pub ready_within: Duration,
+    /// The same for a whole machine.
+    pub ready_within_metal: Duration,
+}
+
+/// Whose key it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Account {
+    /// The vendor's account id, mail address or ARN: whatever names it best.
+    pub id: String,
+    /// The vendor's word for its state, where it has one.
+    pub status: Option<String>,
+    /// Limits that matter for creating servers.
+    pub quotas: Vec<Quota>,
+    /// What is noteworthy: missing rights, locked account. Whole sentences.
+    pub notes: Vec<String>,
+}
+
+/// One limit of an account.
+#[derive(Debug, Clone, Serialize)]
+pub struct Quota {
+    /// Of what, such as `droplets`.
+    pub name: String,
+    /// The most allowed.
+    pub limit: u64,
+    /// In use, where told.
+    pub used: Option<u64>,
+}
