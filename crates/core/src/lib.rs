@@ -10,6 +10,7 @@ pub mod error;
 pub mod http;
 pub mod instance;
 pub mod money;
+pub mod nearest;
 pub mod provider;
 pub mod tags;
 

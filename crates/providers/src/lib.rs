@@ -1,1 +1,10 @@
-//! Placeholder while the workspace is laid out.
+//! The clouds that Capsule can rent servers from: a folder each, and the registry.
+//!
+//! Every folder has the same shape: `README.md` (the module's documentation: quirks and links), `mod.rs` (descriptor,
+//! capabilities and `impl Provider`, which reads like an index), `api.rs` (the vendor's wire structs and one function per
+//! call), `convert.rs` (wire to core and back, pure: the status table and the error table), `samples/` (bodies in the
+//! vendor's recorded shape).
+
+mod registry;
+
+pub use registry::{Entry, all, find};
