@@ -7,4 +7,4 @@
 
 mod registry;
 
-pub use registry::{Entry, all, find};
+pub use registry::{Connecting, Entry, all, find};
