@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 /// Where time comes from.
@@ -20,6 +20,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns once the time is `at` or later. Used for time limits: unlike [`sleep`](Clock::sleep), a manual clock
     /// does not move itself forward for it.
     async fn until(&self, at: Timestamp);
+}
+
+/// `duration` after `at`, or the end of time: adding never panics.
+pub(crate) fn later(at: Timestamp, duration: Duration) -> Timestamp {
+    let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 /// The machine's clock.
@@ -62,9 +68,7 @@ impl ManualClock {
     pub fn advance(&self, duration: Duration) {
         {
             let mut now = self.now.lock().expect("no panic happens under this lock");
-            *now = now
-                .saturating_add(jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX))
-                .unwrap_or(Timestamp::MAX);
+            *now = later(*now, duration);
         }
         self.moved.notify_waiters();
     }

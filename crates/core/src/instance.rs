@@ -194,9 +194,14 @@ impl RawBody {
         RawBody(raw)
     }
 
+    /// A copy of a piece of a reply, or an empty object where bodies are not wanted ([`crate::Settings::lean`]).
+    pub fn listed(raw: Option<&RawValue>) -> Self {
+        raw.map_or_else(RawBody::empty, |raw| RawBody(raw.to_owned()))
+    }
+
     /// An empty object.
     pub fn empty() -> Self {
-        RawBody::from_value(&serde_json::json!({}))
+        RawBody(RawValue::from_string("{}".to_owned()).expect("this is JSON"))
     }
 
     /// For vendors whose replies are not JSON: the driver's faithful rendering of them.

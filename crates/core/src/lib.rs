@@ -4,6 +4,9 @@
 //! rented, [`Money`] what it costs, [`Error`] what went wrong and, above all, whether it may have taken effect.
 //! [`http`] sends requests so that this last question always has an answer.
 
+// Money is counted in decimals. What must compare likenesses may compare floats, but not reckon with them.
+#![deny(clippy::float_arithmetic)]
+
 pub mod catalog;
 pub mod clock;
 pub mod error;
@@ -12,6 +15,7 @@ pub mod instance;
 pub mod money;
 pub mod nearest;
 pub mod provider;
+pub mod ssh;
 pub mod tags;
 
 pub use catalog::{Architecture, Catalog, Gpu, Image, Offer, Plan, PlanKind, Region, Stock};
@@ -25,4 +29,5 @@ pub use money::{BillingRule, BillingUnit, Currency, Granularity, Money, MoneyErr
 pub use provider::{
     Account, Capabilities, Connect, Descriptor, Lifecycle, Provider, Quota, Setting, SettingValue, Settings,
 };
+pub use ssh::PublicKey;
 pub use tags::Tags;

@@ -160,6 +160,8 @@ pub struct Settings {
     pub endpoint: Option<Url>,
     /// Narrows list and catalogue to these regions; empty for all.
     pub regions: Vec<String>,
+    /// Whether lists leave [`Instance::metadata`] empty: many servers in little memory.
+    pub lean: bool,
     /// Whether an order to a retired provider is wanted all the same.
     pub force_retired: bool,
 }

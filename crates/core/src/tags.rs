@@ -162,7 +162,7 @@ impl FlatTags {
                     rest = &rest[c.len_utf8() + 2..];
                 }
                 _ => {
-                    bytes.extend_from_slice(rest[..c.len_utf8()].as_bytes());
+                    bytes.extend_from_slice(&rest.as_bytes()[..c.len_utf8()]);
                     rest = &rest[c.len_utf8()..];
                 }
             }

@@ -1,14 +1,14 @@
 //! One limiter per account: the vendor's documented limits, corrected by its headers.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, later};
 use crate::error::{Error, ErrorKind, Result, Retry};
 
 /// A documented limit.
@@ -59,6 +59,16 @@ pub struct Hint {
     pub retry_after: Option<Duration>,
 }
 
+impl Hint {
+    /// How long the vendor wants to be left alone after an answer of that status: `retry-after`, or else, after a 429
+    /// for a spent limit, until the reset.
+    pub fn wait(&self, status: StatusCode, now: Timestamp) -> Option<Duration> {
+        let spent = status == StatusCode::TOO_MANY_REQUESTS && self.remaining.unwrap_or(0) == 0;
+        let reset = || self.reset.filter(|_| spent).and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+        self.retry_after.or_else(reset).map(|wait| wait.min(LONGEST))
+    }
+}
+
 /// The longest time that a header is believed about.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -75,10 +85,10 @@ pub fn common_hints(headers: &HeaderMap, now: Timestamp) -> Hint {
         if n > 1_000_000_000 {
             Timestamp::from_second(n).ok()
         } else {
-            now.checked_add(SignedDuration::from_secs(n)).ok()
+            Some(later(now, Duration::from_secs(n.unsigned_abs())))
         }
     });
-    let furthest = now + LONGEST;
+    let furthest = later(now, LONGEST);
     Hint {
         remaining,
         reset: reset.map(|at| at.min(furthest)),
@@ -101,71 +111,68 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 #[derive(Debug)]
 pub struct Limiter {
     state: Mutex<State>,
+    /// One for each request under way.
     slots: Arc<Semaphore>,
+    /// One fewer: what only looks or creates never holds the last slot.
+    normal_slots: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    buckets: Vec<BucketState>,
+    /// What binds every call.
+    account: Limit,
+    /// What binds, beside that, the calls that name it.
+    named: BTreeMap<&'static str, Limit>,
+}
+
+/// One limit: what is documented, and what the server said.
+#[derive(Debug, Default)]
+struct Limit {
+    levels: Vec<Level>,
     /// Nothing is sent before: the server said so.
     silent_until: Option<Timestamp>,
-    /// What the headers said last, less what was sent since.
+    /// What the headers said last, less what was sent since, and until when.
     told: Option<(u32, Timestamp)>,
 }
 
 #[derive(Debug)]
-struct BucketState {
-    name: Option<&'static str>,
-    level: Level,
-}
-
-#[derive(Debug)]
 enum Level {
+    /// When the requests of the last stretch were sent.
     Window { limit: usize, per: SignedDuration, sent: VecDeque<Timestamp> },
-    Tokens { capacity_milli: i64, refill_milli: i64, level_milli: i64, at: Timestamp },
+    /// Counted in millionths, so that every millisecond adds a whole number.
+    Tokens { capacity: i64, refill_milli: i64, level: i64, at: Timestamp },
 }
 
-/// How much of a limit only deletes may use: a twentieth, at least one where there are several.
-fn reserve(limit: u64) -> u64 {
-    if limit < 4 { 0 } else { (limit / 20).max(1) }
+const TOKEN: i64 = 1_000_000;
+
+/// How much of a limit only deletes may use: a twentieth, at least one, and nothing where one would be much.
+fn reserve(limit: usize) -> usize {
+    if limit < 10 { 0 } else { (limit / 20).max(1) }
 }
 
 /// The right to have one request under way.
 #[derive(Debug)]
 pub struct Permit {
+    _normal: Option<OwnedSemaphorePermit>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Limiter {
     /// A limiter whose buckets are full.
     pub fn new(buckets: &[Bucket], concurrency: usize, clock: Arc<dyn Clock>) -> Self {
-        let now = clock.now();
-        let buckets = buckets
-            .iter()
-            .map(|bucket| BucketState {
-                name: bucket.name,
-                level: match bucket.rate {
-                    Rate::Window { requests, per } => Level::Window {
-                        limit: requests as usize,
-                        per: SignedDuration::try_from(per).unwrap_or(SignedDuration::MAX),
-                        sent: VecDeque::new(),
-                    },
-                    Rate::Tokens { capacity, refill_milli } => {
-                        let full = i64::from(capacity) * 1000;
-                        Level::Tokens {
-                            capacity_milli: full,
-                            refill_milli: i64::from(refill_milli),
-                            level_milli: full,
-                            at: now,
-                        }
-                    }
-                },
-            })
-            .collect();
+        let mut state = State::default();
+        for bucket in buckets {
+            let limit = match bucket.name {
+                None => &mut state.account,
+                Some(name) => state.named.entry(name).or_default(),
+            };
+            limit.levels.push(Level::full(bucket.rate, clock.now()));
+        }
         Limiter {
-            state: Mutex::new(State { buckets, silent_until: None, told: None }),
+            state: Mutex::new(state),
             slots: Arc::new(Semaphore::new(concurrency.max(1))),
+            normal_slots: Arc::new(Semaphore::new(concurrency.saturating_sub(1).max(1))),
             clock,
         }
     }
@@ -177,106 +184,142 @@ impl Limiter {
     /// error says how long.
     pub async fn acquire(&self, bucket: Option<&'static str>, lane: Lane) -> Result<Permit> {
         const PATIENCE: Duration = Duration::from_secs(120);
-        let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let patience = later(self.clock.now(), PATIENCE);
         loop {
-            let wait = {
-                let mut state = self.state.lock().expect("no panic happens under this lock");
-                match state.wait(bucket, lane, self.clock.now()) {
-                    None => {
-                        state.take(bucket, self.clock.now());
-                        return Ok(Permit { _slot: slot });
-                    }
-                    Some(wait) => wait,
+            let now = self.clock.now();
+            let wait = self.state().wait(bucket, lane, now);
+            if let Some(wait) = wait {
+                if later(now, wait) > patience {
+                    let message = format!("The account's request limit is used up for the next {} s.", wait.as_secs());
+                    return Err(Error::new(ErrorKind::RateLimited, message)
+                        .with_retry(Retry::After(wait))
+                        .with_hint("Wait a little, or run fewer things at once under this key."));
                 }
-            };
-            if wait > PATIENCE {
-                let message = format!("The account's request limit is used up for the next {} s.", wait.as_secs());
-                return Err(Error::new(ErrorKind::RateLimited, message).with_retry(Retry::After(wait)));
+                self.clock.sleep(wait).await;
+                continue;
             }
-            self.clock.sleep(wait).await;
+            // The slot comes last: whoever waits for the limit must not keep a delete from its slot.
+            let permit = self.slot(lane).await;
+            let mut state = self.state();
+            let now = self.clock.now();
+            // Others may have gone ahead in the meantime.
+            if state.wait(bucket, lane, now).is_none() {
+                state.limits(bucket).for_each(|limit| limit.take(now));
+                return Ok(permit);
+            }
         }
     }
 
-    /// Learns from an answer.
-    pub fn observe(&self, _bucket: Option<&'static str>, status: StatusCode, hint: &Hint, now: Timestamp) {
-        let mut state = self.state.lock().expect("no panic happens under this lock");
-        if let (Some(remaining), Some(reset)) = (hint.remaining, hint.reset) {
-            // Answers overtake each other: only a lower number, or one about a later time, is news.
-            let news = state.told.is_none_or(|(left, until)| until <= now || remaining < left || reset > until);
-            if news {
-                state.told = Some((remaining, reset));
+    async fn slot(&self, lane: Lane) -> Permit {
+        let open = "the semaphores are never closed";
+        let normal = match lane {
+            Lane::Normal => Some(self.normal_slots.clone().acquire_owned().await.expect(open)),
+            Lane::Delete => None,
+        };
+        Permit { _normal: normal, _slot: self.slots.clone().acquire_owned().await.expect(open) }
+    }
+
+    /// Learns from an answer. What its headers say concerns the limit that the call named, or else the account's: a
+    /// route with a limit of its own (a list of SSH keys, the creation of servers) reports that one.
+    pub fn observe(&self, bucket: Option<&'static str>, status: StatusCode, hint: &Hint, now: Timestamp) {
+        let mut state = self.state();
+        let limit = match bucket {
+            None => &mut state.account,
+            Some(name) => state.named.entry(name).or_default(),
+        };
+        match hint.wait(status, now) {
+            Some(wait) if matches!(status.as_u16(), 429 | 503) => {
+                let until = later(now, wait);
+                limit.silent_until = limit.silent_until.max(Some(until));
             }
+            _ => limit.hear(hint, now),
         }
-        let refused = matches!(status.as_u16(), 429 | 503);
-        if let (true, Some(wait)) = (refused, hint.retry_after) {
-            let until = now + wait;
-            state.silent_until = Some(state.silent_until.map_or(until, |earlier| earlier.max(until)));
-        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens under this lock")
     }
 }
 
 impl State {
-    /// How long until the request may go; `None` for now.
-    fn wait(&mut self, bucket: Option<&'static str>, lane: Lane, now: Timestamp) -> Option<Duration> {
-        let mut wait = SignedDuration::ZERO;
-        if let Some(until) = self.silent_until {
-            wait = wait.max(until.duration_since(now));
-        }
-        if let Some((left, until)) = self.told {
-            let keep = if lane == Lane::Normal && left > 0 { 1 } else { 0 };
-            if until > now && left <= keep {
-                wait = wait.max(until.duration_since(now));
-            }
-        }
-        for state in self.buckets.iter_mut().filter(|state| state.name.is_none() || state.name == bucket) {
-            wait = wait.max(state.level.wait(lane, now));
-        }
-        (wait > SignedDuration::ZERO).then(|| Duration::try_from(wait).unwrap_or(LONGEST))
+    /// The limits that bind a call.
+    fn limits(&mut self, bucket: Option<&'static str>) -> impl Iterator<Item = &mut Limit> {
+        let named = bucket.and_then(|name| self.named.get_mut(name));
+        std::iter::once(&mut self.account).chain(named)
     }
 
-    fn take(&mut self, bucket: Option<&'static str>, now: Timestamp) {
-        if let Some((left, until)) = &mut self.told {
+    /// How long until the call may go; `None` for now.
+    fn wait(&mut self, bucket: Option<&'static str>, lane: Lane, now: Timestamp) -> Option<Duration> {
+        let wait = self.limits(bucket).map(|limit| limit.wait(lane, now)).max().unwrap_or_default();
+        (wait > SignedDuration::ZERO).then(|| Duration::try_from(wait).unwrap_or(LONGEST))
+    }
+}
+
+impl Limit {
+    fn hear(&mut self, hint: &Hint, now: Timestamp) {
+        let (Some(remaining), Some(reset)) = (hint.remaining, hint.reset) else { return };
+        let reset = reset.min(later(now, LONGEST));
+        // Answers overtake each other: until the time is over, only a lower number is news.
+        let news = self.told.is_none_or(|(left, until)| until <= now || remaining < left);
+        if news && reset > now {
+            self.told = Some((remaining, reset));
+        }
+    }
+
+    fn wait(&mut self, lane: Lane, now: Timestamp) -> SignedDuration {
+        let silent = self.silent_until.map(|until| until.duration_since(now));
+        let keep = if lane == Lane::Normal { 1 } else { 0 };
+        let told = self.told.filter(|(left, _)| *left <= keep).map(|(_, until)| until.duration_since(now));
+        let documented = self.levels.iter_mut().map(|level| level.wait(lane, now)).max();
+        [silent, told, documented].into_iter().flatten().max().unwrap_or_default()
+    }
+
+    fn take(&mut self, now: Timestamp) {
+        if let Some((left, _)) = &mut self.told {
             *left = left.saturating_sub(1);
-            if *until <= now {
-                self.told = None;
-            }
         }
-        for state in self.buckets.iter_mut().filter(|state| state.name.is_none() || state.name == bucket) {
-            state.level.take(now);
-        }
+        self.levels.iter_mut().for_each(|level| level.take(now));
     }
 }
 
 impl Level {
+    fn full(rate: Rate, now: Timestamp) -> Self {
+        match rate {
+            Rate::Window { requests, per } => Level::Window {
+                limit: requests as usize,
+                per: SignedDuration::try_from(per).unwrap_or(SignedDuration::MAX),
+                sent: VecDeque::new(),
+            },
+            Rate::Tokens { capacity, refill_milli } => Level::Tokens {
+                capacity: i64::from(capacity) * TOKEN,
+                refill_milli: i64::from(refill_milli).max(1),
+                level: i64::from(capacity) * TOKEN,
+                at: now,
+            },
+        }
+    }
+
     fn wait(&mut self, lane: Lane, now: Timestamp) -> SignedDuration {
+        let keep = |limit: usize| if lane == Lane::Normal { reserve(limit) } else { 0 };
         match self {
             Level::Window { limit, per, sent } => {
                 while sent.front().is_some_and(|first| now.duration_since(*first) >= *per) {
                     sent.pop_front();
                 }
-                let keep = if lane == Lane::Normal { reserve(*limit as u64) as usize } else { 0 };
-                let usable = limit.saturating_sub(keep).max(1);
-                if sent.len() < usable {
-                    SignedDuration::ZERO
-                } else {
-                    sent[sent.len() - usable].duration_since(now) + *per
+                let usable = limit.saturating_sub(keep(*limit)).max(1);
+                match sent.len().checked_sub(usable) {
+                    None => SignedDuration::ZERO,
+                    Some(first_to_leave) => per.saturating_sub(now.duration_since(sent[first_to_leave])),
                 }
             }
-            Level::Tokens { capacity_milli, refill_milli, level_milli, at } => {
+            Level::Tokens { capacity, refill_milli, level, at } => {
+                // Only whole milliseconds are counted; the rest of one stays for the next look.
                 let passed = i64::try_from(now.duration_since(*at).as_millis()).unwrap_or(i64::MAX).max(0);
-                let added = passed.saturating_mul(*refill_milli) / 1000;
-                if added > 0 {
-                    *level_milli = level_milli.saturating_add(added).min(*capacity_milli);
-                    *at = now;
-                }
-                let keep =
-                    if lane == Lane::Normal { reserve((*capacity_milli / 1000) as u64) as i64 * 1000 } else { 0 };
-                let missing = 1000 + keep - *level_milli;
-                if missing <= 0 {
-                    SignedDuration::ZERO
-                } else {
-                    SignedDuration::from_millis(missing * 1000 / (*refill_milli).max(1) + 1)
-                }
+                *level = level.saturating_add(passed.saturating_mul(*refill_milli)).min(*capacity);
+                *at = at.checked_add(SignedDuration::from_millis(passed)).unwrap_or(now);
+                let kept = i64::try_from(keep(usize::try_from(*capacity / TOKEN).unwrap_or(0))).unwrap_or(0);
+                let missing = (TOKEN * (1 + kept) - *level).max(0);
+                SignedDuration::from_millis((missing + *refill_milli - 1) / *refill_milli)
             }
         }
     }
@@ -284,7 +327,7 @@ impl Level {
     fn take(&mut self, now: Timestamp) {
         match self {
             Level::Window { sent, .. } => sent.push_back(now),
-            Level::Tokens { level_milli, .. } => *level_milli -= 1000,
+            Level::Tokens { level, .. } => *level -= TOKEN,
         }
     }
 }

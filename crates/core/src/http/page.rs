@@ -1,10 +1,11 @@
 //! Lists that come in pages.
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How many pages are asked for at once. The limiter of the account has the last word.
 const AT_ONCE: usize = 8;
@@ -32,21 +33,25 @@ where
 /// Follows a cursor until there is none.
 ///
 /// # Errors
-/// The first page that fails for good fails the whole list, by number.
+/// The first page that fails for good fails the whole list, by number. A cursor that comes a second time is
+/// [`ErrorKind::Protocol`]: following it would never end.
 pub async fn chained<T, F, Fut>(what: &str, fetch: F) -> Result<Vec<T>>
 where
     F: Fn(Option<String>) -> Fut,
     Fut: Future<Output = Result<(Vec<T>, Option<String>)>>,
 {
     let mut all = Vec::new();
+    let mut followed = HashSet::new();
     let mut cursor = None;
     for number in 1.. {
         let (page, next) = fetch(cursor).await.map_err(|error| page_failed(what, number, None, error))?;
         all.extend(page);
-        match next {
-            None => break,
-            some => cursor = some,
+        let Some(next) = next else { break };
+        if !followed.insert(next.clone()) {
+            let circle = Error::new(ErrorKind::Protocol, "The provider leads back to a page that was already read.");
+            return Err(page_failed(what, number + 1, None, circle));
         }
+        cursor = Some(next);
     }
     Ok(all)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{Class, Reply};
+use super::{Class, Reply, redact};
 use crate::error::{Effect, Error, ErrorKind, Retry};
 
 /// What a vendor's error body says. What it leaves open, the status table fills in.
@@ -139,29 +139,29 @@ fn by_status(status: StatusCode) -> (ErrorKind, Retry, Effect) {
 }
 
 /// What an unsuccessful answer comes to: the error, and whether this call is to be sent again.
-pub(super) fn judge(reply: &Reply, class: Class, said: Diagnosis, retry_after: Option<Duration>) -> (Error, bool) {
+pub(super) fn judge(reply: &Reply, said: Diagnosis, wait: Option<Duration>) -> (Error, bool) {
+    let class = reply.class;
     let (kind, retry, effect) = by_status(reply.status);
     let kind = said.kind.unwrap_or(kind);
-    let retry = match (said.retry.unwrap_or(retry), retry_after) {
+    let retry = match (said.retry.unwrap_or(retry), wait) {
         (Retry::Never, _) => Retry::Never,
         (_, Some(wait)) => Retry::After(wait),
         (retry, None) => retry,
     };
     let effect = if class == Class::Read { Effect::None } else { said.effect.unwrap_or(effect) };
-    let says = said.message.map(|text| text.trim().trim_end_matches('.').to_owned()).filter(|text| !text.is_empty());
+    let says = said.message.map(|text| redact::sentence(&text)).filter(|text| !text.is_empty());
     let message = match says {
         Some(text) => format!("{} refused {}: {text}.", reply.provider, reply.operation),
         None => format!("{} answered {} to {}.", reply.provider, reply.status, reply.operation),
     };
-    let mut error =
-        Error::new(kind, message).with_http_status(reply.status.as_u16()).with_retry(retry).with_effect(effect);
+    let mut error = reply.error(kind, message).with_retry(retry).with_effect(effect);
     if let Some(hint) = said.hint.or_else(|| default_hint(kind, reply)) {
         error = error.with_hint(hint);
     }
     if let Some(code) = said.code {
         error = error.with_native_code(code);
     }
-    if let Some(id) = said.request_id.or_else(|| reply.request_id.clone()) {
+    if let Some(id) = said.request_id {
         error = error.with_request_id(id);
     }
     // The one rule: what may have happened is not sent again from here.
