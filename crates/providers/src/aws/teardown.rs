@@ -1,0 +1,83 @@
+//! Delete: end the server, wait until it is over, and then take away what create made beside it.
+//!
+//! A security group can only go once its server is terminated, and a tag is all that leads from one to the other: so
+//! the wait is here, between the two, and not with the caller.
+
+use std::time::Duration;
+
+use capsule_core::{Effect, Error, ErrorKind, InstanceId, Result, Retry, tags};
+
+use super::api::Api;
+use super::convert;
+
+/// How long a server may take to end, and its group and disks to follow; mostly it is under a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Ends a server and what was made for it. A missing one is ended already.
+pub(super) async fn teardown(api: &Api, id: &InstanceId) -> Result<()> {
+    let (region, native) = (id.region.as_str(), id.native.as_str());
+    let Some(item) = api.describe_instance(region, native).await? else { return Ok(()) };
+    if !convert::is_terminated(&item.instance) {
+        match api.terminate_instances(region, native).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            ended => ended?,
+        }
+    }
+    // Without our token create made nothing beside it, or nothing that could be proven to be its own.
+    let tags = convert::tags(&item.instance);
+    let Some(token) = tags.token() else { return Ok(()) };
+    let end = api.clock().now() + PATIENCE;
+    while api.describe_instance(region, native).await?.is_some_and(|item| !convert::is_terminated(&item.instance)) {
+        pause(api, end, id, "It is still shutting down").await?;
+    }
+    while !sweep(api, region, native, token).await? {
+        pause(api, end, id, "The server is gone, but its security group or a disk of it is still in use").await?;
+    }
+    Ok(())
+}
+
+/// Deletes what carries the token; `false` while something of it cannot go yet.
+async fn sweep(api: &Api, region: &str, native: &str, token: &str) -> Result<bool> {
+    let tagged = format!("tag:{}", tags::TOKEN);
+    // A server made twice under one token shares its group with the one that stays.
+    let twins = api.describe_instances(region, &[(&tagged, token)]).await?;
+    if twins.iter().any(|twin| twin.instance.instance_id != native && !convert::is_terminated(&twin.instance)) {
+        return Ok(true);
+    }
+    let mut clean = true;
+    for volume in api.volumes_tagged(region, tags::TOKEN, token).await? {
+        if volume.status != "deleting" {
+            clean &= gone(api.delete_volume(region, &volume.volume_id).await)?;
+        }
+    }
+    for group in api.describe_security_groups(region, &[(&tagged, token)]).await? {
+        clean &= gone(api.delete_security_group(region, &group.group_id).await)?;
+    }
+    Ok(clean)
+}
+
+/// Whether the thing is gone; a refusal because it is still in use is no failure.
+fn gone(deleted: Result<()>) -> Result<bool> {
+    match deleted {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.native_code(), Some("InvalidGroup.NotFound" | "InvalidVolume.NotFound")) => {
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn pause(api: &Api, end: jiff::Timestamp, id: &InstanceId, what: &str) -> Result<()> {
+    if api.clock().now() >= end {
+        let message = format!("{id} was told to end {} minutes ago. {what}.", PATIENCE.as_secs() / 60);
+        return Err(Error::new(ErrorKind::Timeout, message)
+            .with_provider(convert::PROVIDER)
+            .with_hint("Delete it again in a while; nothing is lost by that.")
+            .with_retry(Retry::Backoff)
+            .with_effect(Effect::Unknown));
+    }
+    api.clock().sleep(PAUSE).await;
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The clouds that Capsule can rent servers from: a folder each, and the registry.
+//!
+//! Every folder has the same shape: `README.md` (the module's documentation: quirks and links), `mod.rs` (descriptor,
+//! capabilities and `impl Provider`, which reads like an index), `api.rs` (the vendor's wire structs and one function per
+//! call), `convert.rs` (wire to core and back, pure: the status table and the error table), `samples/` (bodies in the
+//! vendor's recorded shape).
+
+pub mod aws;
+pub mod digitalocean;
+pub mod hivelocity;
+pub mod linode;
+mod registry;
+pub mod scaleway;
+#[cfg(test)]
+mod script;
+pub mod vultr;
+
+pub use registry::{Connecting, Entry, all, find};

@@ -1,0 +1,61 @@
+//! Which providers there are. A new one is one line in [`PROVIDERS`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use capsule_core::{Connect, Descriptor, Error, ErrorKind, Provider, Result, Settings};
+
+use crate::{aws, digitalocean, hivelocity, linode, scaleway, vultr};
+
+/// A provider that can be connected to.
+#[derive(Debug)]
+pub struct Entry {
+    /// Who it is.
+    pub descriptor: &'static Descriptor,
+    /// Whether the settings name, or the machine holds, credentials that no setting requires.
+    ambient: fn(&Settings) -> bool,
+    /// Brings its driver to life. Checks the settings; sends nothing.
+    pub connect: fn(Connect) -> Connecting,
+}
+
+impl Entry {
+    /// A provider whose required settings are all that it needs.
+    const fn new(descriptor: &'static Descriptor, connect: fn(Connect) -> Connecting) -> Self {
+        Entry { descriptor, ambient: |_| true, connect }
+    }
+
+    /// Whether there is enough to try a call with.
+    pub fn is_configured(&self, settings: &Settings) -> bool {
+        let mut required = self.descriptor.settings.iter().filter(|setting| setting.required);
+        required.all(|setting| settings.get(setting.key).is_some()) && (self.ambient)(settings)
+    }
+}
+
+/// A driver on its way.
+pub type Connecting = Pin<Box<dyn Future<Output = Result<Arc<dyn Provider>>> + Send>>;
+
+static PROVIDERS: &[Entry] = &[
+    Entry::new(&hivelocity::DESCRIPTOR, hivelocity::connect),
+    Entry::new(&digitalocean::DESCRIPTOR, digitalocean::connect),
+    Entry::new(&vultr::DESCRIPTOR, vultr::connect),
+    Entry { descriptor: &aws::DESCRIPTOR, ambient: aws::has_credentials, connect: aws::connect },
+    Entry::new(&linode::DESCRIPTOR, linode::connect),
+    Entry::new(&scaleway::DESCRIPTOR, scaleway::connect),
+];
+
+/// Every provider, in the order that tables show them.
+pub fn all() -> &'static [Entry] {
+    PROVIDERS
+}
+
+/// The provider with this id.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`], with the nearest id as a hint.
+pub fn find(id: &str) -> Result<&'static Entry> {
+    PROVIDERS.iter().find(|entry| entry.descriptor.id.as_str() == id).ok_or_else(|| {
+        let known: Vec<&str> = PROVIDERS.iter().map(|entry| entry.descriptor.id.as_str()).collect();
+        Error::new(ErrorKind::Invalid, format!("There is no provider `{id}`."))
+            .with_hint(capsule_core::nearest::hint(id, known))
+    })
+}
