@@ -1,0 +1,587 @@
+//! The facade: every way to start, continue and read operations.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use capsule_core::{
+    Clock, Error, ErrorKind, Instance, InstanceId, OwnerId, Power, Provider, ProviderId, Result, SshKey, Tags, nearest,
+    tags,
+};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::event::{Deploy, Intent, Server};
+use crate::flow::{Timing, later};
+use crate::journal::{Begin, Begun, Held, Journal, Key, Stored};
+use crate::operation::{Deployed, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Update, Wait};
+use crate::placement::Placement;
+use crate::poll::Cloud;
+use crate::run::Run;
+use crate::state::State;
+
+/// How long a process may be silent before another one goes on with its operations.
+const LEASE: Duration = Duration::from_secs(30);
+/// No pace makes it shorter: a busy machine must not lose its leases.
+const SHORTEST_LEASE: Duration = Duration::from_secs(2);
+/// So many create calls are under way at once.
+const CREATES_AT_ONCE: usize = 16;
+/// How long a deletion is waited for.
+const DELETE_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// Where the journal is.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A file, made if it is missing, readable by its owner alone.
+    Sqlite(PathBuf),
+    /// Another database by its URL.
+    Url(String),
+}
+
+/// Where drivers come from.
+#[async_trait]
+pub trait Providers: Send + Sync + 'static {
+    /// The driver of this cloud, with the user's settings.
+    async fn provider(&self, id: &ProviderId) -> Result<Arc<dyn Provider>>;
+}
+
+/// Called with n after this process committed its n-th event. For crash tests.
+pub type AfterEvent = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// Everything an engine needs.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the journal is.
+    pub database: Database,
+    /// Whose servers these are.
+    pub owner: OwnerId,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The clouds.
+    pub providers: Arc<dyn Providers>,
+    /// Divides poll intervals, list lag and back-off: 1 in earnest, more in a sandbox whose time runs faster.
+    pub pace: u32,
+    /// What to call this process where the journal says who works on what, such as `host:1234`.
+    pub worker: String,
+    /// For crash tests.
+    pub after_event: Option<AfterEvent>,
+}
+
+/// What to make.
+#[derive(Debug, Clone)]
+pub struct DeployRequest {
+    /// One server for each, all different.
+    pub names: Vec<String>,
+    /// Where: the first is tried first, the next when there is no capacity or no quota.
+    pub placements: Vec<Placement>,
+    /// Keys to log in with.
+    pub ssh_keys: Vec<SshKey>,
+    /// Text for cloud-init.
+    pub user_data: Option<String>,
+    /// The user's tags.
+    pub tags: Tags,
+    /// A second request under the same key re-attaches to the first one.
+    pub idempotency_key: Option<String>,
+    /// What the user asked for, in a stable text, to tell the same request from another under one key. `None`: the
+    /// fields above (without prices); set it where placements were chosen from a catalogue that may change.
+    pub asked: Option<String>,
+    /// What to wait for.
+    pub wait: Wait,
+    /// How long this call waits, beside what the provider itself needs; then the rest is still running. Nothing is
+    /// given up for impatience.
+    pub timeout: Option<Duration>,
+    /// What becomes of a server that does not come up.
+    pub on_failure: OnFailure,
+}
+
+/// How to adopt.
+#[derive(Debug, Clone, Default)]
+pub struct Adopt {
+    /// Its name in the inventory; `None` for the vendor's.
+    pub name: Option<String>,
+    /// Whether a server without our owner tag may be adopted.
+    pub foreign: bool,
+    /// What it costs, where known.
+    pub price: Option<capsule_core::Price>,
+}
+
+/// Which operations to show.
+#[derive(Debug, Clone, Default)]
+pub struct OperationFilter {
+    /// Only those that are not over.
+    pub open: bool,
+    /// Only those about a server of this name.
+    pub name: Option<String>,
+    /// At most so many, the newest.
+    pub limit: Option<u32>,
+}
+
+/// One installation's operations and servers. Clones share everything.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) journal: Journal,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pace: u32,
+    /// A turn for each create call.
+    pub(crate) creates: Semaphore,
+    owner: OwnerId,
+    providers: Arc<dyn Providers>,
+    clouds: Mutex<HashMap<ProviderId, Arc<Cloud>>>,
+}
+
+/// What came of the try to take an operation.
+enum Taken {
+    Held(Box<Held>),
+    /// It is over, or somebody else is at work on it.
+    Other(Box<Stored>),
+}
+
+impl Engine {
+    /// Opens the journal, making or migrating it as needed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`]: unreadable, locked, full, or written by a newer version.
+    pub async fn open(options: Options) -> Result<Engine> {
+        // Two processes may be given one name, and a process started anew must not be taken for the one that died.
+        let worker = format!("{}/{}", options.worker, OperationId::random());
+        let journal = Journal::open(&options.database, options.owner.clone(), worker, options.after_event).await?;
+        let inner = Inner {
+            journal,
+            clock: options.clock,
+            pace: options.pace.max(1),
+            creates: Semaphore::new(CREATES_AT_ONCE),
+            owner: options.owner,
+            providers: options.providers,
+            clouds: Mutex::default(),
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Makes one server for each name, each exactly once, and answers one outcome for each.
+    ///
+    /// # Errors
+    /// Only when nothing was begun: [`ErrorKind::Conflict`] for a name or key that is taken, [`ErrorKind::Invalid`],
+    /// [`ErrorKind::Store`], or a provider that cannot be connected to. What fails later is an outcome.
+    pub async fn deploy(&self, request: DeployRequest, observer: &dyn Observer) -> Result<Vec<Deployed>> {
+        check(&request)?;
+        let mut batch = usize::MAX;
+        for placement in &request.placements {
+            batch = batch.min(self.inner.cloud(&placement.provider).await?.provider.capabilities().batch.max(1));
+        }
+        let key = request.idempotency_key.as_ref().map(|key| Key { key: key.clone(), digest: digest(&request) });
+        let begins = request.names.chunks(batch).zip(0..).map(|(names, part)| Begin {
+            id: OperationId::random(),
+            intent: Intent::Deploy(Box::new(Deploy {
+                owner: self.inner.owner.clone(),
+                names: names.to_vec(),
+                placements: request.placements.clone(),
+                ssh_keys: request.ssh_keys.clone(),
+                user_data: request.user_data.clone(),
+                tags: request.tags.clone(),
+                on_failure: request.on_failure,
+                wait: request.wait,
+            })),
+            key: key.clone(),
+            part,
+        });
+        let now = self.inner.clock.now();
+        let give_up_at = request.timeout.map(|timeout| later(now, timeout));
+        match self.inner.journal.intend(begins.collect(), now, self.inner.lease_from(now)).await? {
+            Begun::New(held) => Ok(self.inner.run_all(held, observer, give_up_at).await),
+            Begun::Before(ids) => self.inner.resume(&ids, observer, give_up_at).await,
+        }
+    }
+
+    /// Ends a server, ours or not, and waits until the provider says that it is gone.
+    ///
+    /// # Errors
+    /// Only when nothing was begun.
+    pub async fn destroy(&self, id: &InstanceId, observer: &dyn Observer) -> Result<Outcome> {
+        let give_up_at = Some(later(self.inner.clock.now(), DELETE_WITHIN));
+        if let Some(open) = self.inner.journal.open_about("destroy", id).await? {
+            return self.inner.resume(&[open], observer, give_up_at).await.and_then(only);
+        }
+        let mut server = self.inner.known(id).await?;
+        // Once it was shown, its absence after the deletion is no lag, and nobody has to wait for that.
+        let shown = self.inner.cloud(&id.provider).await?.provider.get(id).await;
+        server.shown = shown.is_ok_and(|instance| instance.is_some());
+        self.inner.run_one(Intent::Destroy { server }, observer, give_up_at).await
+    }
+
+    /// Changes the power of a server.
+    ///
+    /// # Errors
+    /// Only when nothing was begun.
+    pub async fn power(&self, id: &InstanceId, to: Power, wait: Wait, observer: &dyn Observer) -> Result<Outcome> {
+        let server = self.inner.known(id).await?;
+        self.inner.run_one(Intent::Power { server, to, wait }, observer, None).await
+    }
+
+    /// Goes on with one operation, or with all that are not over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] or [`ErrorKind::Store`].
+    pub async fn resume(&self, id: Option<&OperationId>, observer: &dyn Observer) -> Result<Vec<Outcome>> {
+        if let Some(id) = id {
+            return self.inner.resume(std::slice::from_ref(id), observer, None).await;
+        }
+        let mut held = Vec::new();
+        loop {
+            let now = self.inner.clock.now();
+            match self.inner.journal.claim_next(now, self.inner.lease_from(now)).await? {
+                Some(claimed) => held.push(claimed),
+                None => break,
+            }
+        }
+        let mine: Vec<OperationId> = held.iter().map(|held| held.id.clone()).collect();
+        let mut outcomes = self.inner.run_all(held, observer, None).await;
+        // What is left is held by another process, alive or dead: its lease tells in time.
+        let open = self.inner.journal.operations(&OperationFilter { open: true, ..Default::default() }).await?;
+        let left: Vec<OperationId> = open.into_iter().map(|row| row.id).filter(|id| !mine.contains(id)).collect();
+        outcomes.extend(self.inner.resume(&left, observer, None).await?);
+        Ok(outcomes)
+    }
+
+    /// Takes a server that is there into the inventory; one that is in it already is answered as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] for a taken name, [`ErrorKind::Forbidden`] for a foreign server not asked for as one.
+    pub async fn adopt(&self, instance: Instance, how: Adopt) -> Result<Record> {
+        let existing = self.inner.journal.record(&instance.id).await?;
+        if let Some(record) = existing.filter(|record| record.gone_at.is_none()) {
+            return Ok(record);
+        }
+        let foreign = !instance.is_owned_by(&self.inner.owner);
+        if foreign && !how.foreign {
+            let message = format!("{} was not made by this installation.", instance.id);
+            return Err(
+                Error::new(ErrorKind::Forbidden, message).with_hint("Say so if you want to adopt it all the same.")
+            );
+        }
+        let name = how.name.unwrap_or_else(|| instance.name.clone());
+        let own = instance.tags.iter().filter(|(key, _)| !tags::RESERVED.contains(key));
+        let intent = Intent::Adopt {
+            server: Server::seen(&name, &instance),
+            tags: own.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            token: instance.tags.token().and_then(|token| token.parse().ok()),
+            foreign,
+            price: how.price,
+        };
+        self.inner.run_one(intent, &Silent, None).await?;
+        self.inner.journal.record(&instance.id).await?.ok_or_else(|| not_known(&instance.id))
+    }
+
+    /// Operations, newest first, without their events.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`].
+    pub async fn operations(&self, filter: &OperationFilter) -> Result<Vec<Operation>> {
+        let now = self.inner.clock.now();
+        let rows = self.inner.journal.operations(filter).await?;
+        let mut operations: Vec<Operation> = rows.into_iter().map(|row| show(row, now)).collect();
+        if let Some(name) = &filter.name {
+            operations.retain(|operation| operation.names.contains(name));
+        }
+        if let Some(limit) = filter.limit.and_then(|limit| usize::try_from(limit).ok()) {
+            operations.truncate(limit);
+        }
+        Ok(operations)
+    }
+
+    /// One operation with its events.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] or [`ErrorKind::Store`].
+    pub async fn operation(&self, id: &OperationId) -> Result<Operation> {
+        let row = self.inner.stored(id).await?;
+        let mut operation = show(row, self.inner.clock.now());
+        operation.events = self.inner.journal.entries(id).await?;
+        Ok(operation)
+    }
+
+    /// The servers of the inventory, by name: the living.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`].
+    pub async fn inventory(&self) -> Result<Vec<Record>> {
+        self.inner.journal.records(false).await
+    }
+
+    /// Every server that ever was in the inventory, the gone ones too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`].
+    pub async fn history(&self) -> Result<Vec<Record>> {
+        self.inner.journal.records(true).await
+    }
+
+    /// The living server with this id, name or unique prefix of either.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with the nearest name, [`ErrorKind::Conflict`] with the candidates.
+    pub async fn find(&self, text: &str) -> Result<Record> {
+        let mut records = self.inventory().await?;
+        let exact = |record: &Record| record.name == text || record.id.native == text || record.id.to_string() == text;
+        let named: Vec<usize> = (0..records.len()).filter(|&index| exact(&records[index])).collect();
+        let starts = |record: &Record| {
+            [&record.name, &record.id.native, &record.id.to_string()].iter().any(|word| word.starts_with(text))
+        };
+        let hits = match named.is_empty() && !text.is_empty() {
+            true => (0..records.len()).filter(|&index| starts(&records[index])).collect(),
+            false => named,
+        };
+        match hits[..] {
+            [index] => Ok(records.swap_remove(index)),
+            [] => {
+                let names = records.iter().map(|record| record.name.as_str());
+                Err(Error::new(ErrorKind::NotFound, format!("There is no server `{text}` in the inventory."))
+                    .with_hint(nearest::hint(text, names)))
+            }
+            _ => {
+                let candidates = hits.iter().map(|&index| format!("`{}` ({})", records[index].name, records[index].id));
+                let candidates: Vec<String> = candidates.collect();
+                Err(Error::new(ErrorKind::Conflict, format!("`{text}` names more than one server."))
+                    .with_hint(format!("Say which: {}.", candidates.join(", "))))
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// The provider, connected once.
+    pub(crate) async fn cloud(&self, id: &ProviderId) -> Result<Arc<Cloud>> {
+        let mut clouds = self.clouds.lock().await;
+        if let Some(cloud) = clouds.get(id) {
+            return Ok(Arc::clone(cloud));
+        }
+        let provider = self.providers.provider(id).await?;
+        let timing = Timing::new(provider.capabilities(), self.pace);
+        let cloud = Arc::new(Cloud::new(provider, timing, Arc::clone(&self.clock), self.owner.clone()));
+        clouds.insert(id.clone(), Arc::clone(&cloud));
+        Ok(cloud)
+    }
+
+    fn lease(&self) -> Duration {
+        (LEASE / self.pace).max(SHORTEST_LEASE)
+    }
+
+    fn lease_from(&self, now: Timestamp) -> Timestamp {
+        later(now, self.lease())
+    }
+
+    async fn run_one(&self, intent: Intent, observer: &dyn Observer, give_up_at: Option<Timestamp>) -> Result<Outcome> {
+        let now = self.clock.now();
+        let begin = Begin { id: OperationId::random(), intent, key: None, part: 0 };
+        match self.journal.intend(vec![begin], now, self.lease_from(now)).await? {
+            Begun::New(held) => only(self.run_all(held, observer, give_up_at).await),
+            Begun::Before(ids) => self.resume(&ids, observer, give_up_at).await.and_then(only),
+        }
+    }
+
+    /// Carries all of them out at once, and keeps their leases meanwhile.
+    async fn run_all(&self, held: Vec<Held>, observer: &dyn Observer, give_up_at: Option<Timestamp>) -> Vec<Outcome> {
+        let runs = join_all(held.into_iter().map(|held| Run::new(self, held, observer, give_up_at).finish()));
+        tokio::select! {
+            biased;
+            outcomes = runs => outcomes.into_iter().flatten().collect(),
+            never = self.keep_leases() => match never {},
+        }
+    }
+
+    async fn keep_leases(&self) -> std::convert::Infallible {
+        loop {
+            self.clock.until(later(self.clock.now(), self.lease() / 3)).await;
+            // A lease that cannot be renewed runs out, and the next append of its operation is refused: nothing is lost.
+            if let Err(error) = self.journal.renew(self.lease_from(self.clock.now())).await {
+                tracing::debug!(%error, "leases could not be renewed");
+            }
+        }
+    }
+
+    async fn resume(
+        &self,
+        ids: &[OperationId],
+        observer: &dyn Observer,
+        give_up_at: Option<Timestamp>,
+    ) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        let mut held = Vec::new();
+        for id in ids {
+            match self.take(id, observer).await? {
+                Taken::Held(taken) => held.push(*taken),
+                Taken::Other(row) => {
+                    let busy = (!row.state.is_over()).then(|| at_work(&row));
+                    outcomes.extend(self.outcomes(id, &row.state, busy.as_ref(), &HashMap::new()).await);
+                }
+            }
+        }
+        outcomes.extend(self.run_all(held, observer, give_up_at).await);
+        Ok(outcomes)
+    }
+
+    /// Takes an operation; waits once for the lease of a process that may be dead.
+    async fn take(&self, id: &OperationId, observer: &dyn Observer) -> Result<Taken> {
+        let mut lease_until = None;
+        loop {
+            let now = self.clock.now();
+            if let Some(held) = self.journal.claim(id, now, self.lease_from(now)).await? {
+                return Ok(Taken::Held(Box::new(held)));
+            }
+            let row = self.stored(id).await?;
+            if row.state.is_over() || lease_until.is_some_and(|seen| row.lease_until > seen) {
+                return Ok(Taken::Other(Box::new(row)));
+            }
+            lease_until = Some(row.lease_until);
+            for member in &row.state.members {
+                observer.on(&Update {
+                    operation: id.clone(),
+                    name: member.name.clone(),
+                    stage: row.state.stage_of(member),
+                    instance: member.id().cloned(),
+                    message: format!("waiting to see whether {} still works on it", worker_of(&row)),
+                    at: now,
+                });
+            }
+            let wait = Duration::try_from(row.lease_until.duration_since(now)).unwrap_or_default();
+            self.clock.sleep(wait + Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn stored(&self, id: &OperationId) -> Result<Stored> {
+        self.journal.operation(id).await?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("There is no operation {id}."))
+                .with_hint("`capsule ops` shows those that there are.")
+        })
+    }
+
+    /// A server by its id: from the inventory, or else from its provider.
+    async fn known(&self, id: &InstanceId) -> Result<Server> {
+        let record = self.journal.record(id).await?;
+        if let Some(record) = record.filter(|record| record.gone_at.is_none()) {
+            return Ok(Server {
+                name: record.name,
+                id: record.id,
+                status: record.status,
+                addresses: record.addresses,
+                plan: record.plan,
+                image: record.image,
+                created_at: Some(record.created_at),
+                shown: false,
+            });
+        }
+        let instance = self.cloud(&id.provider).await?.provider.get(id).await?.ok_or_else(|| not_known(id))?;
+        Ok(Server::seen(&instance.name, &instance))
+    }
+
+    /// What an operation came to, one outcome for each of its names.
+    pub(crate) async fn outcomes(
+        &self,
+        id: &OperationId,
+        state: &State,
+        why: Option<&Error>,
+        seen: &HashMap<InstanceId, Instance>,
+    ) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(state.members.len());
+        for member in &state.members {
+            let server = member.id().cloned();
+            let record = match &server {
+                Some(server) => self.journal.record(server).await.ok().flatten(),
+                None => None,
+            };
+            let instance = server.as_ref().and_then(|server| seen.get(server)).cloned();
+            outcomes.push(Outcome {
+                operation: id.clone(),
+                kind: state.intent.kind(),
+                name: member.name.clone(),
+                id: server,
+                record,
+                instance: instance.filter(|_| !member.is_gone()),
+                placement: state.placement_of(member).cloned(),
+                finish: state.finish(id, member, why.map(Error::message)),
+            });
+        }
+        outcomes
+    }
+}
+
+fn check(request: &DeployRequest) -> Result<()> {
+    let invalid = |what: String, hint: &str| Err(Error::new(ErrorKind::Invalid, what).with_hint(hint));
+    if request.names.is_empty() {
+        return invalid("No server is named.".to_owned(), "Give each server a name.");
+    }
+    if request.placements.is_empty() {
+        return invalid("No place is given for the server.".to_owned(), "Name a provider, a plan and a region.");
+    }
+    let mut seen = BTreeSet::new();
+    match request.names.iter().find(|name| name.is_empty() || !seen.insert(*name)) {
+        Some(name) if name.is_empty() => invalid("A server's name is empty.".to_owned(), "Give each server a name."),
+        Some(name) => invalid(format!("`{name}` is named twice."), "Give each server a name of its own."),
+        None => Ok(()),
+    }
+}
+
+/// What was asked for, as a short text: the same for the same request. Prices are left out, they change meanwhile.
+fn digest(request: &DeployRequest) -> String {
+    let mut placements = request.placements.clone();
+    for placement in &mut placements {
+        placement.price = None;
+    }
+    let body = match &request.asked {
+        Some(asked) => asked.clone(),
+        None => serde_json::json!([
+            request.names,
+            placements,
+            request.ssh_keys,
+            request.user_data,
+            request.tags,
+            request.on_failure
+        ])
+        .to_string(),
+    };
+    Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn show(row: Stored, now: Timestamp) -> Operation {
+    let worker = row.lease_owner.filter(|_| row.lease_until >= now && !row.state.is_over());
+    Operation {
+        kind: row.state.intent.kind(),
+        names: row.state.intent.names(),
+        instances: row.state.members.iter().filter_map(|member| member.id().cloned()).collect(),
+        provider: row.state.provider().cloned(),
+        stage: row.state.stage(),
+        // While the process that sent the call lives, the call is on its way and nothing is in doubt yet.
+        doubt: row.state.doubt_in_words().filter(|_| worker.is_none() || !row.state.doubted.is_empty()),
+        error: row.state.error().cloned(),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        next_at: row.state.next_at(),
+        worker,
+        events: Vec::new(),
+        id: row.id,
+    }
+}
+
+fn at_work(row: &Stored) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{} is at work on operation {}.", worker_of(row), row.id))
+}
+
+fn worker_of(row: &Stored) -> &str {
+    row.lease_owner.as_deref().unwrap_or("another process")
+}
+
+fn not_known(id: &InstanceId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("There is no server {id}."))
+        .with_hint("`capsule list` shows those that there are.")
+}
+
+fn only(mut outcomes: Vec<Outcome>) -> Result<Outcome> {
+    outcomes.pop().ok_or_else(|| Error::new(ErrorKind::Store, "The operation concerns no server."))
+}

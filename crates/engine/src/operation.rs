@@ -1,0 +1,288 @@
+//! What an operation is to those who start, watch and read one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use capsule_core::{
+    Addresses, Error, ErrorKind, Instance, InstanceId, InstanceStatus, Price, ProviderId, Result, Tags, Token,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Entry;
+use crate::placement::Placement;
+
+/// Names one operation: ten lower-case letters and digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(String);
+
+impl OperationId {
+    const LENGTH: usize = 10;
+
+    /// A new one, from the operating system's random numbers.
+    pub fn random() -> Self {
+        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        let mut bytes = [0u8; Self::LENGTH];
+        getrandom::fill(&mut bytes).expect("the operating system has random numbers");
+        OperationId(bytes.into_iter().map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])).collect())
+    }
+
+    /// The word itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for OperationId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let good =
+            text.len() == Self::LENGTH && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        good.then(|| OperationId(text.to_owned())).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, format!("`{text}` is not an operation id."))
+                .with_hint("They are ten lower-case letters and digits; `capsule ops` shows them.")
+        })
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What an operation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Make servers, by one create call.
+    Deploy,
+    /// End a server.
+    Destroy,
+    /// Start, stop or restart one.
+    Power,
+    /// Take a server that is there into the inventory.
+    Adopt,
+}
+
+impl Kind {
+    /// The word as JSON and tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Deploy => "deploy",
+            Kind::Destroy => "destroy",
+            Kind::Power => "power",
+            Kind::Adopt => "adopt",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Written down, nothing sent.
+    Intended,
+    /// The create call is out.
+    Creating,
+    /// Nobody knows whether the create call took effect: the provider's list is being read.
+    Looking,
+    /// The server is there and on its way up.
+    Starting,
+    /// The vendor was asked to change the power.
+    Powering,
+    /// The vendor was asked to end it.
+    Deleting,
+    /// Over, as wanted.
+    Done,
+    /// Over, not as wanted.
+    Failed,
+}
+
+impl Stage {
+    /// The word as JSON and tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Intended => "intended",
+            Stage::Creating => "creating",
+            Stage::Looking => "looking",
+            Stage::Starting => "starting",
+            Stage::Powering => "powering",
+            Stage::Deleting => "deleting",
+            Stage::Done => "done",
+            Stage::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// Until the server runs and has an address, or the power is as wanted.
+    Running,
+    /// Until the vendor has accepted.
+    None,
+}
+
+/// What becomes of a server that does not come up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// It is deleted, and stops costing.
+    Delete,
+    /// It stays, for a look at it, and goes on costing.
+    Keep,
+}
+
+/// How it ended, or did not.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// As wanted.
+    Done,
+    /// Not as wanted, and over.
+    Failed(Error),
+    /// Not over, or nobody knows: `capsule resume OPERATION` goes on.
+    StillRunning {
+        /// A whole sentence.
+        why: String,
+    },
+}
+
+/// What an operation came to for one name.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// The operation, to be resumed or read.
+    pub operation: OperationId,
+    /// What it was about.
+    pub kind: Kind,
+    /// The server's name.
+    pub name: String,
+    /// The server, once it has an id.
+    pub id: Option<InstanceId>,
+    /// What the inventory says about it, once it is there.
+    pub record: Option<Record>,
+    /// The server as last seen in this run.
+    pub instance: Option<Instance>,
+    /// Where it was made and at what price, where this operation made it.
+    pub placement: Option<Placement>,
+    /// How it ended.
+    pub finish: Finish,
+}
+
+/// What a deploy came to for one name.
+pub type Deployed = Outcome;
+
+/// One server of the inventory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Where it is and what the vendor calls it.
+    pub id: InstanceId,
+    /// Its name, unique among the living.
+    pub name: String,
+    /// Its state when it was last seen.
+    pub status: InstanceStatus,
+    /// Its addresses then.
+    pub addresses: Addresses,
+    /// The vendor's plan id.
+    pub plan: String,
+    /// The image it was made from.
+    pub image: Option<String>,
+    /// The user's tags.
+    pub tags: Tags,
+    /// The price that was quoted when it was ordered.
+    pub price: Option<Price>,
+    /// What it was created under; `None` for adopted servers without one.
+    pub token: Option<Token>,
+    /// The operation that brought it here.
+    pub operation: OperationId,
+    /// Whether somebody else made it and it was adopted on request.
+    pub foreign: bool,
+    /// When it was ordered or, if adopted, made.
+    pub created_at: Timestamp,
+    /// When it was found to be gone.
+    pub gone_at: Option<Timestamp>,
+}
+
+/// An operation as the journal has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// What it is about.
+    pub kind: Kind,
+    /// The names of the servers concerned.
+    pub names: Vec<String>,
+    /// The servers concerned that have an id.
+    pub instances: Vec<InstanceId>,
+    /// The cloud that it is at, where one is chosen.
+    pub provider: Option<ProviderId>,
+    /// How far it is.
+    pub stage: Stage,
+    /// What is not known yet and why, a whole sentence; `None` when nothing is in doubt.
+    pub doubt: Option<String>,
+    /// Why it, or one of its servers, failed.
+    pub error: Option<Error>,
+    /// When it was intended.
+    pub created_at: Timestamp,
+    /// When its last event was written.
+    pub updated_at: Timestamp,
+    /// When it is worth trying again, if it waits for that.
+    pub next_at: Option<Timestamp>,
+    /// The process that works on it now.
+    pub worker: Option<String>,
+    /// All that happened; filled by [`crate::Engine::operation`], empty in lists.
+    pub events: Vec<Entry>,
+}
+
+impl Operation {
+    /// Whether it is not over.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Done | Stage::Failed)
+    }
+}
+
+/// One step of progress.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The operation.
+    pub operation: OperationId,
+    /// The server's name.
+    pub name: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// The server, once it has an id.
+    pub instance: Option<InstanceId>,
+    /// For people: a short sentence without a period.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Who wants to know about progress.
+pub trait Observer: Send + Sync {
+    /// Called after each step was journaled, and while something is waited for.
+    fn on(&self, update: &Update);
+}
+
+/// Wants to know nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn on(&self, _: &Update) {}
+}

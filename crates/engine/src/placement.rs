@@ -1,0 +1,245 @@
+//! Where to make a server: pure functions of what was asked and what is offered.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use capsule_core::{
+    Architecture, Catalog, Currency, Error, ErrorKind, Money, Offer, Plan, PlanKind, Price, ProviderId, Result, Stock,
+    nearest,
+};
+use serde::{Deserialize, Serialize};
+
+/// One place where the server can be made, frozen into the journal with the price that was quoted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The cloud.
+    pub provider: ProviderId,
+    /// The vendor's region code.
+    pub region: String,
+    /// The vendor's plan id.
+    pub plan: String,
+    /// The vendor's image id.
+    pub image: String,
+    /// Shared or whole machine: decides how long it may take to come up.
+    pub kind: PlanKind,
+    /// Root disk, where it is chosen apart from the plan.
+    pub disk_gib: Option<u64>,
+    /// What it is to cost; `None` where that could not be learned.
+    pub price: Option<Price>,
+}
+
+/// What the server must be.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// At least so many virtual processors.
+    pub min_vcpus: Option<u32>,
+    /// At least so much memory.
+    pub min_memory_mib: Option<u64>,
+    /// At least so much disk.
+    pub min_disk_gib: Option<u64>,
+    /// At most so much an hour.
+    pub max_hourly: Option<Money>,
+    /// At most so much a month.
+    pub max_monthly: Option<Money>,
+    /// Only these clouds, preferred in this order; empty for all, in the catalogues' order.
+    pub providers: Vec<ProviderId>,
+    /// Only this region.
+    pub region: Option<String>,
+    /// Only this plan.
+    pub plan: Option<String>,
+    /// This image, by native id or by its common name such as `ubuntu-24.04`.
+    pub image: String,
+    /// This image instead, by an id that the catalogue need not know, such as one of the user's own. The vendor judges it.
+    pub native_image: Option<String>,
+    /// Only this instruction set.
+    pub architecture: Option<Architecture>,
+    /// Only shared or only whole machines.
+    pub kind: Option<PlanKind>,
+    /// Only with a graphics processor: any, or one whose model holds this word.
+    pub gpu: Option<Option<String>>,
+}
+
+/// Why offers were left out, and how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excluded {
+    /// Such as `too few processors`.
+    pub reason: String,
+    /// How many offers.
+    pub count: usize,
+}
+
+/// What fits, best first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ranking {
+    /// Cheapest first, of one currency; offers of unknown price come last.
+    pub placements: Vec<Placement>,
+    /// What fits in other currencies, which cannot be compared with the first ones: cheapest first, one list each.
+    pub other_currencies: Vec<Vec<Placement>>,
+    /// Why the rest does not fit, most frequent reason first.
+    pub excluded: Vec<Excluded>,
+}
+
+/// Reasons to leave an offer out, in the order in which they are looked for.
+const OUT_OF_STOCK: &str = "out of stock";
+const CLOSED_REGION: &str = "in a region that takes no orders";
+
+/// The offers that satisfy `request`, cheapest first.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for an unknown provider, plan, region or image, with the nearest name as a hint, and when
+/// nothing can fit; [`ErrorKind::NoCapacity`] when something would, were it in stock.
+pub fn choose(request: &Request, catalogs: &[Catalog]) -> Result<Ranking> {
+    let catalogs = in_order(request, catalogs)?;
+    check_names(request, &catalogs)?;
+
+    let mut excluded: BTreeMap<&'static str, usize> = BTreeMap::new();
+    // Sorted by what stands beside each placement: price, then the provider's place, plan and region.
+    let mut known: BTreeMap<Currency, Vec<(Money, usize, Placement)>> = BTreeMap::new();
+    let mut unknown: Vec<(usize, Placement)> = Vec::new();
+    for (order, catalog) in catalogs.iter().enumerate() {
+        for offer in &catalog.offers {
+            let Some(plan) = catalog.plan(&offer.plan) else { continue };
+            if request.plan.as_ref().is_some_and(|wanted| *wanted != plan.id)
+                || request.region.as_ref().is_some_and(|wanted| *wanted != offer.region)
+            {
+                continue;
+            }
+            match fit(request, catalog, plan, offer) {
+                Ok(placement) => match placement.price.as_ref().and_then(|price| price.hourly().ok()) {
+                    Some(hourly) => known.entry(hourly.currency()).or_default().push((hourly, order, placement)),
+                    None => unknown.push((order, placement)),
+                },
+                Err(reason) => *excluded.entry(reason).or_default() += 1,
+            }
+        }
+    }
+
+    let mut excluded: Vec<Excluded> =
+        excluded.into_iter().map(|(reason, count)| Excluded { reason: reason.to_owned(), count }).collect();
+    excluded.sort_by_key(|excluded| Reverse(excluded.count));
+    if known.is_empty() && unknown.is_empty() {
+        return Err(nothing_fits(&excluded));
+    }
+    let first = request.max_hourly.or(request.max_monthly).map(|limit| limit.currency());
+    let first = first.or_else(|| {
+        let earliest = |offers: &[(Money, usize, Placement)]| offers.iter().map(|(_, order, _)| *order).min();
+        let most = known.iter().max_by_key(|(_, offers)| (offers.len(), Reverse(earliest(offers))));
+        most.map(|(currency, _)| *currency)
+    });
+    let mut placements = first.and_then(|currency| known.remove(&currency)).map(cheapest_first).unwrap_or_default();
+    unknown.sort_by(|a, b| (a.0, &a.1.plan, &a.1.region).cmp(&(b.0, &b.1.plan, &b.1.region)));
+    placements.extend(unknown.into_iter().map(|(_, placement)| placement));
+    Ok(Ranking { placements, other_currencies: known.into_values().map(cheapest_first).collect(), excluded })
+}
+
+fn cheapest_first(mut offers: Vec<(Money, usize, Placement)>) -> Vec<Placement> {
+    offers.sort_by(|(a, a_order, a_at), (b, b_order, b_at)| {
+        let rest = (a_order, &a_at.plan, &a_at.region).cmp(&(b_order, &b_at.plan, &b_at.region));
+        a.amount().cmp(&b.amount()).then(rest)
+    });
+    offers.into_iter().map(|(_, _, placement)| placement).collect()
+}
+
+/// The catalogues of the wanted providers, in the wanted order.
+fn in_order<'a>(request: &Request, catalogs: &'a [Catalog]) -> Result<Vec<&'a Catalog>> {
+    if request.providers.is_empty() {
+        return Ok(catalogs.iter().collect());
+    }
+    let find = |wanted: &ProviderId| {
+        catalogs.iter().find(|catalog| catalog.provider == *wanted).ok_or_else(|| {
+            unknown("provider", wanted.as_str(), "", catalogs.iter().map(|catalog| catalog.provider.as_str()))
+        })
+    };
+    request.providers.iter().map(find).collect()
+}
+
+fn check_names(request: &Request, catalogs: &[&Catalog]) -> Result<()> {
+    let providers: Vec<&str> = catalogs.iter().map(|catalog| catalog.provider.as_str()).collect();
+    let at = format!(" at {}", providers.join(", "));
+    if let Some(plan) = &request.plan
+        && !catalogs.iter().any(|catalog| catalog.plan(plan).is_some())
+    {
+        let known = catalogs.iter().flat_map(|catalog| &catalog.plans).map(|plan| plan.id.as_str());
+        return Err(unknown("plan", plan, &at, known));
+    }
+    if let Some(region) = &request.region
+        && !catalogs.iter().any(|catalog| catalog.region(region).is_some())
+    {
+        let known = catalogs.iter().flat_map(|catalog| &catalog.regions).map(|region| region.id.as_str());
+        return Err(unknown("region", region, &at, known));
+    }
+    let mut images = catalogs.iter().flat_map(|catalog| &catalog.images);
+    if request.native_image.is_none()
+        && !images.any(|image| image.id == request.image || image.os.as_deref() == Some(&request.image))
+    {
+        let images = catalogs.iter().flat_map(|catalog| &catalog.images);
+        let mut known: Vec<&str> = images.map(|image| image.os.as_deref().unwrap_or(&image.id)).collect();
+        known.sort_unstable();
+        known.dedup();
+        return Err(unknown("image", &request.image, &at, known));
+    }
+    Ok(())
+}
+
+fn unknown<'a>(what: &str, given: &str, at: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
+    Error::new(ErrorKind::Invalid, format!("There is no {what} `{given}`{at}.")).with_hint(nearest::hint(given, known))
+}
+
+/// The placement that an offer makes, or why it does not fit.
+fn fit(request: &Request, catalog: &Catalog, plan: &Plan, offer: &Offer) -> Result<Placement, &'static str> {
+    let must = |holds: bool, reason: &'static str| if holds { Ok(()) } else { Err(reason) };
+    must(request.kind.is_none_or(|kind| kind == plan.kind), "another kind of machine")?;
+    must(request.architecture.is_none_or(|wanted| wanted == plan.architecture), "another instruction set")?;
+    if let Some(model) = &request.gpu {
+        let gpu = plan.gpu.as_ref().ok_or("no graphics processor")?;
+        let is_it = |word: &String| gpu.model.to_lowercase().contains(&word.to_lowercase());
+        must(model.as_ref().is_none_or(is_it), "another graphics processor")?;
+    }
+    must(request.min_vcpus.is_none_or(|least| plan.vcpus >= least), "too few processors")?;
+    must(request.min_memory_mib.is_none_or(|least| plan.memory_mib >= least), "too little memory")?;
+    let short_of_disk = request.min_disk_gib.filter(|least| plan.disk_gib < *least);
+    must(short_of_disk.is_none() || plan.disk_elastic, "too small a disk")?;
+    must(catalog.region(&offer.region).is_none_or(|region| region.available), CLOSED_REGION)?;
+    let image = match &request.native_image {
+        Some(id) => id.clone(),
+        None => {
+            let image = catalog.image_for(&request.image, plan, &offer.region);
+            image.ok_or("the image does not boot there")?.id.clone()
+        }
+    };
+    within(request.max_hourly, offer.price.as_ref().and_then(|price| price.hourly().ok()))?;
+    within(request.max_monthly, offer.price.as_ref().and_then(|price| price.monthly().ok()))?;
+    must(offer.stock != Stock::Out, OUT_OF_STOCK)?;
+    Ok(Placement {
+        provider: catalog.provider.clone(),
+        region: offer.region.clone(),
+        plan: plan.id.clone(),
+        image,
+        kind: plan.kind,
+        disk_gib: short_of_disk,
+        price: offer.price.clone(),
+    })
+}
+
+fn within(limit: Option<Money>, price: Option<Money>) -> Result<(), &'static str> {
+    let Some(limit) = limit else { return Ok(()) };
+    let price = price.ok_or("price not known, and a limit is set")?;
+    match price.checked_cmp(limit) {
+        Ok(order) if order.is_gt() => Err("too expensive"),
+        Ok(_) => Ok(()),
+        Err(_) => Err("priced in another currency than the limit"),
+    }
+}
+
+fn nothing_fits(excluded: &[Excluded]) -> Error {
+    let reasons: Vec<String> = excluded.iter().map(|e| format!("{} {}", e.count, e.reason)).collect();
+    let why = if reasons.is_empty() { "nothing is offered there".to_owned() } else { reasons.join(", ") };
+    let would_fit = excluded.iter().any(|excluded| excluded.reason == OUT_OF_STOCK);
+    let kind = if would_fit { ErrorKind::NoCapacity } else { ErrorKind::Invalid };
+    Error::new(kind, format!("No offer fits: {why}.")).with_hint(
+        "Ask for less, raise the limit, or allow more providers and regions; `capsule plans` shows them all.",
+    )
+}
+
+#[cfg(test)]
+mod tests;
