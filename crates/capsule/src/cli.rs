@@ -1,0 +1,72 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+/// Rents servers from several clouds, each exactly once, and makes xNodes of them.
+#[derive(Debug, Parser)]
+#[command(name = "capsule", version, about, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// Holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Use simulated clouds: no account, no network, no cost
+    #[arg(long, global = true, env = "CAPSULE_SANDBOX", value_parser = clap::builder::FalseyValueParser::new())]
+    pub sandbox: bool,
+    /// How results are printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Providers' keys and settings [default: HOME/providers.yml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where Capsule keeps its state [default: ~/.capsule]
+    #[arg(long, global = true, env = "CAPSULE_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Say what is being done on stderr; twice for every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs: one document with stable keys.
+    Json,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "each is described by its arguments")]
+pub enum Command {
+    Deploy(Box<commands::deploy::Deploy>),
+    List(commands::list::List),
+    Show(commands::show::Show),
+    Start(commands::power::Start),
+    Stop(commands::power::Stop),
+    Reboot(commands::power::Reboot),
+    Delete(commands::delete::Delete),
+    Providers(commands::providers::Providers),
+    Provider(commands::provider::Provider),
+    Plans(commands::plans::Plans),
+    Regions(commands::regions::Regions),
+    Images(commands::images::Images),
+    Ops(commands::ops::Ops),
+    Resume(commands::resume::Resume),
+    Sandbox(commands::sandbox::Sandbox),
+    Doctor(commands::doctor::Doctor),
+    Completions(commands::completions::Completions),
+    Man(commands::man::Man),
+}

@@ -1,0 +1,74 @@
+use std::io::{BufRead, IsTerminal, Write};
+
+use capsule_core::{Error, ErrorKind};
+use clap::Args;
+
+use super::{Outcome, finish, target};
+use crate::failure::Failure;
+use crate::output::Progress;
+use crate::session::Session;
+
+/// Delete servers and wait until the provider says that they are gone
+///
+/// Asks on a terminal; elsewhere it needs --yes. What create made beside a server goes with it.
+#[derive(Debug, Args)]
+#[command(visible_alias = "rm")]
+pub struct Delete {
+    /// Their ids, unique names, or unique prefixes of either
+    #[arg(required = true)]
+    pub ids: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Also servers that this installation did not make
+    #[arg(long)]
+    pub unmanaged: bool,
+}
+
+pub(super) async fn run(session: &Session, args: &Delete) -> Outcome {
+    let engine = session.engine().await?;
+    // All are found before one is deleted: a slip in the last name must not cost the first server.
+    let mut targets = Vec::new();
+    for text in &args.ids {
+        let target = target::find(session, &engine, text).await?;
+        target.ours_or(args.unmanaged)?;
+        targets.push(target);
+    }
+    if !args.yes {
+        confirm(&targets)?;
+    }
+    let progress = Progress::new(session.clock.clone());
+    let all = futures_util::future::join_all(targets.iter().map(|target| engine.destroy(&target.id, &progress)));
+    let (mut outcomes, mut errors) = (Vec::new(), Vec::new());
+    for ended in finish::interruptible(all).await? {
+        match ended {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => errors.push(error),
+        }
+    }
+    progress.finish();
+    finish::report(session, &outcomes)?;
+    session.finish(errors)
+}
+
+fn confirm(targets: &[target::Target]) -> Result<(), Failure> {
+    let names: Vec<String> = targets.iter().map(|target| format!("{} ({})", target.name, target.id)).collect();
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("Nothing was deleted: {} would be, and nobody can be asked.", names.join(", ")),
+        )
+        .with_hint("Add --yes.")
+        .into());
+    }
+    let failed = |error: std::io::Error| Error::new(ErrorKind::Config, format!("Nothing could be read: {error}."));
+    let mut err = std::io::stderr();
+    write!(err, "Delete {} and all data on it? [y/N] ", names.join(", ")).and_then(|()| err.flush()).map_err(failed)?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was deleted."), 1))
+    }
+}

@@ -1,0 +1,366 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use capsule_core::{Architecture, Currency, Error, ErrorKind, Lifecycle, Money, ProviderId, SshKey, Tags};
+use capsule_engine::{DeployRequest, OnFailure, Placement, Ranking, Request, Wait, choose};
+use clap::{Args, ValueEnum};
+
+use super::{Outcome, finish};
+use crate::output::{self, Progress, Table};
+use crate::session::Session;
+
+/// Create a server, once, and wait until it runs
+///
+/// Name a plan, or say what you need and the cheapest offer that fits is taken. What is asked is written down before
+/// anything is ordered: after a crash, `capsule resume` goes on and never orders twice.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// Its name, unique among your living servers
+    pub name: String,
+    /// So many servers, named NAME-1, NAME-2 and so on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub count: Option<u32>,
+    /// Only this provider (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub provider: Vec<String>,
+    /// This plan
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<String>,
+    /// This region
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// This system: a name from `capsule images`, under OS or IMAGE
+    #[arg(long, value_name = "IMAGE", default_value = "ubuntu-24.04")]
+    pub image: String,
+    /// An image by the provider's own id, such as one of your own; not checked beforehand
+    #[arg(long, value_name = "ID", conflicts_with = "image", requires = "provider")]
+    pub image_id: Option<String>,
+    /// At least so many processors
+    #[arg(long, value_name = "N")]
+    pub min_cpu: Option<u32>,
+    /// At least so much memory, in GB
+    #[arg(long, value_name = "GB")]
+    pub min_memory: Option<u64>,
+    /// At least so much disk, in GB
+    #[arg(long, value_name = "GB")]
+    pub min_disk: Option<u64>,
+    /// At most this price an hour, such as 0.05 or "0.05 EUR" [currency: USD]
+    #[arg(long, value_name = "PRICE", value_parser = money)]
+    pub max_hourly: Option<Money>,
+    /// At most this price a month
+    #[arg(long, value_name = "PRICE", value_parser = money)]
+    pub max_monthly: Option<Money>,
+    /// A public key file, or a key that the provider has, by its id or name (may be repeated)
+    #[arg(long, value_name = "FILE|KEY")]
+    pub ssh_key: Vec<String>,
+    /// A tag (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub tag: Vec<String>,
+    /// Make it an xNode of this wallet
+    #[arg(long, value_name = "eth:ADDRESS")]
+    pub owner: Option<String>,
+    /// The xNode's domain name
+    #[arg(long, value_name = "DOMAIN", requires = "owner")]
+    pub domain: Option<String>,
+    /// Where the xNode's certificate authority writes to
+    #[arg(long, value_name = "MAIL", requires = "owner")]
+    pub acme_email: Option<String>,
+    /// Text for cloud-init, from a file; with --owner it is merged with the xNode's
+    #[arg(long, value_name = "FILE")]
+    pub user_data: Option<PathBuf>,
+    /// A plain server: no XnodeOS, no user-data
+    #[arg(long, conflicts_with_all = ["owner", "user_data"])]
+    pub bare: bool,
+    /// What to wait for
+    #[arg(long, value_enum, default_value_t = WaitFor::Running)]
+    pub wait: WaitFor,
+    /// How long to wait, such as 10m; what is not done then goes on and can be resumed
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// What becomes of a server that does not come up
+    #[arg(long, value_enum, default_value_t = FailedServer::Delete)]
+    pub on_failure: FailedServer,
+    /// Show what would be ordered, and why; order nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The same key again means the same deploy, not another one
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Order an xNode even where it is known not to fit, or from a retired provider
+    #[arg(long)]
+    pub force: bool,
+    /// Ask the providers for prices even if a fresh answer is kept
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// Until the server runs and has an address.
+    Running,
+    /// Until the provider has accepted the order.
+    None,
+}
+
+/// What becomes of a server that does not come up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailedServer {
+    /// It is deleted and stops costing.
+    Delete,
+    /// It stays for a look and goes on costing.
+    Keep,
+}
+
+/// How many offers an order may fall back on.
+const MOST_CANDIDATES: usize = 8;
+
+pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
+    let user_data = user_data(&args)?;
+    let ssh_keys = args.ssh_key.iter().map(|key| ssh_key(key)).collect::<Result<Vec<_>, _>>()?;
+    let tags: Tags = args.tag.iter().map(|tag| Tags::parse_pair(tag)).collect::<Result<_, _>>()?;
+    let names: Vec<String> = match args.count {
+        None => vec![args.name.clone()],
+        Some(count) => (1..=count).map(|number| format!("{}-{number}", args.name)).collect(),
+    };
+    let (catalogs, missing) = session.catalogs(&sellers(session, &args)?, args.refresh).await?;
+    if catalogs.is_empty() {
+        return session.finish(missing);
+    }
+    for error in &missing {
+        output::note(format!("warning: {error} It is left out of the choice."));
+    }
+    let mut ranking = choose(&request(&args), &catalogs)?;
+    if args.owner.is_some() {
+        keep_fitting(&mut ranking, &catalogs, args.force);
+    }
+    let Some(first) = ranking.placements.first().cloned() else {
+        return Err(nothing_fits(&ranking).into());
+    };
+    explain(session, &ranking, &first, names.len());
+    // The journal keeps every candidate of every operation; nobody tries more than a few.
+    ranking.placements.truncate(MOST_CANDIDATES);
+    if args.dry_run {
+        if session.json() {
+            output::json(
+                &serde_json::json!({ "dry_run": true, "names": names, "placements": ranking.placements, "excluded": ranking.excluded, "user_data": user_data }),
+            )?;
+        } else {
+            table(&ranking.placements)?;
+            output::note("Dry run: nothing was ordered.");
+        }
+        return Ok(());
+    }
+    let request = DeployRequest {
+        names,
+        placements: ranking.placements,
+        ssh_keys,
+        user_data,
+        tags,
+        idempotency_key: args.idempotency_key.clone(),
+        asked: Some(asked(&args)),
+        wait: match args.wait {
+            WaitFor::Running => Wait::Running,
+            WaitFor::None => Wait::None,
+        },
+        timeout: args.timeout,
+        on_failure: match args.on_failure {
+            FailedServer::Delete => OnFailure::Delete,
+            FailedServer::Keep => OnFailure::Keep,
+        },
+    };
+    let engine = session.engine().await?;
+    let progress = Progress::new(session.clock.clone());
+    let outcomes = finish::interruptible(engine.deploy(request, &progress)).await??;
+    progress.finish();
+    finish::report(session, &outcomes)?;
+    if args.owner.is_some() {
+        output::note(
+            "XnodeOS installs itself now, which takes about 10 minutes, on bare metal about 30. Capsule does not watch that yet.",
+        );
+    }
+    Ok(())
+}
+
+/// What makes two deploys under one key the same: everything that was typed, in the order of the fields.
+fn asked(args: &Deploy) -> String {
+    serde_json::json!({
+        "name": args.name, "count": args.count, "provider": args.provider, "plan": args.plan, "region": args.region,
+        "image": args.image, "image_id": args.image_id, "min_cpu": args.min_cpu, "min_memory": args.min_memory, "min_disk": args.min_disk,
+        "max_hourly": args.max_hourly, "max_monthly": args.max_monthly, "ssh_key": args.ssh_key, "tag": args.tag,
+        "owner": args.owner, "domain": args.domain, "acme_email": args.acme_email, "user_data": args.user_data, "bare": args.bare,
+    })
+    .to_string()
+}
+
+fn request(args: &Deploy) -> Request {
+    Request {
+        min_vcpus: args.min_cpu,
+        min_memory_mib: args.min_memory.map(|gb| gb * 1024),
+        // An elastic disk has no size of its own; an xNode gets what it needs at least.
+        min_disk_gib: args.min_disk.or(args.owner.is_some().then_some(capsule_xnode::MIN_DISK_GIB)),
+        max_hourly: args.max_hourly,
+        max_monthly: args.max_monthly,
+        providers: args.provider.iter().map(|name| ProviderId::from(name.clone())).collect(),
+        region: args.region.clone(),
+        plan: args.plan.clone(),
+        image: args.image.clone(),
+        native_image: args.image_id.clone(),
+        architecture: args.owner.is_some().then_some(Architecture::X86_64),
+        ..Request::default()
+    }
+}
+
+fn user_data(args: &Deploy) -> Result<Option<String>, Error> {
+    let own = args.user_data.as_deref().map(read).transpose()?;
+    let Some(owner) = &args.owner else {
+        return Ok(own);
+    };
+    let mut config = capsule_xnode::XnodeConfig::new(owner.parse()?);
+    config.domain = args.domain.as_deref().map(str::parse).transpose()?;
+    config.acme_email = args.acme_email.as_deref().map(str::parse).transpose()?;
+    let composed = capsule_xnode::user_data(&config);
+    match own {
+        Some(own) => capsule_xnode::merge(&composed, &own).map(Some),
+        None => Ok(Some(composed)),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Error::new(ErrorKind::Config, format!("{} cannot be read: {error}.", path.display())))
+}
+
+fn ssh_key(text: &str) -> Result<SshKey, Error> {
+    let path = Path::new(text);
+    if !path.is_file() {
+        if text.contains('/') || text.ends_with(".pub") {
+            return Err(Error::new(ErrorKind::Config, format!("There is no key file {text}."))
+                .with_hint("Name a public key file, or a key that the provider has."));
+        }
+        return Ok(SshKey::Existing(text.to_owned()));
+    }
+    let line = read(path)?.trim().to_owned();
+    if line.contains("PRIVATE KEY") {
+        return Err(Error::new(ErrorKind::Config, format!("{text} is a private key; it must not leave this machine."))
+            .with_hint(format!("Use {text}.pub.")));
+    }
+    let kind = line.split(' ').next().unwrap_or_default();
+    if line.lines().count() != 1 || !(kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-"))
+    {
+        return Err(Error::new(ErrorKind::Config, format!("{text} is not an OpenSSH public key."))
+            .with_hint("It is one line such as `ssh-ed25519 AAAA... you@host`."));
+    }
+    Ok(SshKey::Public(line))
+}
+
+/// Leaves out what cannot become an xNode, unless the user insists.
+fn keep_fitting(ranking: &mut Ranking, catalogs: &[capsule_core::Catalog], force: bool) {
+    let mut reasons: Vec<(String, usize)> = Vec::new();
+    ranking.placements.retain(|placement| {
+        let Some(catalog) = catalogs.iter().find(|catalog| catalog.provider == placement.provider) else { return true };
+        let (Some(plan), Some(image)) =
+            (catalog.plan(&placement.plan), catalog.images.iter().find(|image| image.id == placement.image))
+        else {
+            return true;
+        };
+        let fit = capsule_xnode::fit(plan, image, placement.disk_gib);
+        for reason in &fit.refusals {
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((reason.clone(), 1)),
+            }
+        }
+        fit.refusals.is_empty() || force
+    });
+    for (reason, count) in reasons {
+        if force {
+            output::note(format!("warning: {reason} ({count} offers; --force keeps them)"));
+        } else {
+            ranking.excluded.push(capsule_engine::Excluded { reason, count });
+        }
+    }
+}
+
+/// The providers to choose from: those named, or all that are set up and still sell.
+fn sellers(session: &Session, args: &Deploy) -> Result<Vec<String>, Error> {
+    let mut sellers = Vec::new();
+    for entry in session.chosen(&args.provider)? {
+        let descriptor = entry.descriptor;
+        let settings = session.settings(entry)?;
+        let insists = args.force || settings.force_retired || settings.endpoint.is_some();
+        match &descriptor.lifecycle {
+            Lifecycle::Retired { on, instead } if !insists && !args.provider.is_empty() => {
+                let message = format!("{} was switched off on {on} and takes no orders.", descriptor.name);
+                return Err(Error::new(ErrorKind::Unsupported, message)
+                    .with_provider(&descriptor.id)
+                    .with_hint(format!("Use {instead}; --force sends the order all the same.")));
+            }
+            Lifecycle::Retired { .. } if !insists => {}
+            _ => sellers.push(descriptor.id.to_string()),
+        }
+    }
+    if sellers.is_empty() {
+        return Err(Error::new(ErrorKind::Unsupported, "No provider that still sells is set up.")
+            .with_hint("`capsule providers` lists them."));
+    }
+    Ok(sellers)
+}
+
+fn nothing_fits(ranking: &Ranking) -> Error {
+    let reasons: Vec<String> =
+        ranking.excluded.iter().map(|excluded| format!("{} ({})", excluded.reason, excluded.count)).collect();
+    let error = Error::new(ErrorKind::Invalid, "No offer fits.");
+    if reasons.is_empty() { error } else { error.with_hint(format!("Left out: {}.", reasons.join("; "))) }
+}
+
+fn explain(session: &Session, ranking: &Ranking, first: &Placement, count: usize) {
+    if session.json() {
+        return;
+    }
+    let others = ranking.placements.len() - 1;
+    let why = match others {
+        0 => "the only offer that fits".to_owned(),
+        _ if first.price.is_none() => format!("the first of {} offers that fit; its price is unknown", others + 1),
+        _ => format!("the cheapest of {} offers that fit", others + 1),
+    };
+    let times = if count > 1 { format!("{count} x ") } else { String::new() };
+    output::note(format!(
+        "{times}{} {} in {}: {} an hour, {} a month; {why}.",
+        first.provider,
+        first.plan,
+        first.region,
+        output::hourly(first.price.as_ref()),
+        output::monthly(first.price.as_ref())
+    ));
+}
+
+fn table(placements: &[Placement]) -> Result<(), Error> {
+    /// More candidates than this nobody reads.
+    const SHOWN: usize = 15;
+    let mut table = Table::new(&["PROVIDER", "PLAN", "REGION", "IMAGE", ">PER HOUR", ">PER MONTH"]);
+    for placement in placements.iter().take(SHOWN) {
+        table.row([
+            placement.provider.to_string(),
+            placement.plan.clone(),
+            placement.region.clone(),
+            placement.image.clone(),
+            output::hourly(placement.price.as_ref()),
+            output::monthly(placement.price.as_ref()),
+        ]);
+    }
+    table.print()
+}
+
+fn money(text: &str) -> Result<Money, String> {
+    let (amount, currency) = text.trim().split_once(' ').unwrap_or((text.trim(), "USD"));
+    let currency: Currency = currency.trim().parse().map_err(|error: capsule_core::MoneyError| error.to_string())?;
+    let money = Money::parse(amount, currency).map_err(|error| error.to_string())?;
+    if money.amount().is_sign_negative() { Err("a price cannot be negative".to_owned()) } else { Ok(money) }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let length: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is not a length of time such as 90s, 10m or 1h30m"))?;
+    Duration::try_from(length).map_err(|_| "a length of time cannot be negative".to_owned())
+}

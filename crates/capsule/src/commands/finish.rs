@@ -1,0 +1,97 @@
+//! How commands end that the engine carries out.
+
+use std::future::Future;
+
+use capsule_core::{Error, ErrorKind};
+use capsule_engine::{Finish, Outcome as Operated};
+
+use super::Outcome;
+use crate::failure::Failure;
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// Runs until it is done or the user presses Ctrl-C, which loses nothing: every step is in the journal.
+pub(super) async fn interruptible<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => Ok(done),
+        _ = tokio::signal::ctrl_c() => {
+            let error = Error::new(ErrorKind::Timeout, "Interrupted. Nothing is lost: what was begun is in the journal.")
+                .with_hint("`capsule resume` goes on; `capsule ops` shows what is open.");
+            Err(Failure::with_code(error, 3))
+        }
+    }
+}
+
+/// Prints what became of each server and ends with the right exit code.
+pub(super) fn report(session: &Session, outcomes: &[Operated]) -> Outcome {
+    if session.json() {
+        output::json(&serde_json::json!({ "outcomes": outcomes }))?;
+    } else {
+        print(outcomes)?;
+    }
+    let failed: Vec<Error> = outcomes
+        .iter()
+        .filter_map(|outcome| match &outcome.finish {
+            Finish::Failed(error) if outcomes.len() > 1 => Some(error.clone().context(&outcome.name)),
+            Finish::Failed(error) => Some(error.clone()),
+            _ => None,
+        })
+        .collect();
+    if !failed.is_empty() {
+        return Err(Failure::several(failed));
+    }
+    let mut open: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome.finish, Finish::StillRunning { .. }))
+        .map(|outcome| outcome.operation.as_str())
+        .collect();
+    open.dedup();
+    match open[..] {
+        [] => Ok(()),
+        [one] => {
+            let why = outcomes.iter().find_map(|outcome| match &outcome.finish {
+                Finish::StillRunning { why } => Some(why.clone()),
+                _ => None,
+            });
+            Err(Failure::with_code(
+                Error::new(ErrorKind::Timeout, why.unwrap_or_default())
+                    .with_hint(format!("`capsule resume {one}` goes on.")),
+                3,
+            ))
+        }
+        _ => Err(Failure::with_code(
+            Error::new(ErrorKind::Timeout, format!("{} operations are not over.", open.len()))
+                .with_hint("`capsule resume` goes on with all of them."),
+            3,
+        )),
+    }
+}
+
+fn print(outcomes: &[Operated]) -> Result<(), Error> {
+    let mut table = Table::new(&["NAME", "RESULT", "ADDRESS", "PLAN", ">PER HOUR", "ID"]);
+    for outcome in outcomes {
+        let record = outcome.record.as_ref();
+        let price = record
+            .and_then(|record| record.price.as_ref())
+            .or(outcome.placement.as_ref().and_then(|placement| placement.price.as_ref()));
+        table.row([
+            outcome.name.clone(),
+            match &outcome.finish {
+                Finish::Done => record.map_or_else(
+                    || "done".to_owned(),
+                    |record| if record.gone_at.is_some() { "gone".to_owned() } else { record.status.to_string() },
+                ),
+                Finish::Failed(_) => "failed".to_owned(),
+                Finish::StillRunning { .. } => "not over".to_owned(),
+            },
+            record.and_then(|record| record.addresses.primary()).map_or_else(|| "-".to_owned(), |ip| ip.to_string()),
+            record
+                .map(|record| record.plan.clone())
+                .or(outcome.placement.as_ref().map(|placement| placement.plan.clone()))
+                .unwrap_or_default(),
+            output::hourly(price),
+            outcome.id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        ]);
+    }
+    table.print()
+}

@@ -1,0 +1,62 @@
+//! The commands: a file each, with its arguments and the function that carries it out.
+#![allow(missing_docs, reason = "the doc comments of the arguments are the help text that users read")]
+
+pub mod completions;
+pub mod delete;
+pub mod deploy;
+pub mod doctor;
+mod finish;
+pub mod images;
+pub mod list;
+pub mod man;
+pub mod ops;
+pub mod plans;
+pub mod power;
+pub mod provider;
+pub mod providers;
+pub mod regions;
+pub mod resume;
+pub mod sandbox;
+pub mod show;
+mod target;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// What a command returns.
+pub type Outcome = Result<(), Failure>;
+
+/// Carries out what was typed.
+///
+/// # Errors
+/// The failure with its exit code.
+pub async fn run(cli: Cli) -> Outcome {
+    match cli.command {
+        // These two need no home and no settings.
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+        command => {
+            let session = Session::open(cli.global)?;
+            match command {
+                Command::Deploy(args) => deploy::run(&session, *args).await,
+                Command::List(args) => list::run(&session, &args).await,
+                Command::Show(args) => show::run(&session, &args).await,
+                Command::Start(args) => power::start(&session, &args).await,
+                Command::Stop(args) => power::stop(&session, &args).await,
+                Command::Reboot(args) => power::reboot(&session, &args).await,
+                Command::Delete(args) => delete::run(&session, &args).await,
+                Command::Providers(args) => providers::run(&session, &args).await,
+                Command::Provider(args) => provider::run(&session, &args).await,
+                Command::Plans(args) => plans::run(&session, &args).await,
+                Command::Regions(args) => regions::run(&session, &args).await,
+                Command::Images(args) => images::run(&session, &args).await,
+                Command::Ops(args) => ops::run(&session, &args).await,
+                Command::Resume(args) => resume::run(&session, &args).await,
+                Command::Sandbox(args) => sandbox::run(&session, &args).await,
+                Command::Doctor(args) => doctor::run(&session, &args).await,
+                Command::Completions(_) | Command::Man(_) => unreachable!("carried out above"),
+            }
+        }
+    }
+}

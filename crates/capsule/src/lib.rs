@@ -1,0 +1,44 @@
+//! From provider keys and a wallet to a fleet of provably owned, healthy xNodes.
+//!
+//! [`session::Session`] is the facade: settings, providers and the engine put together. The command line is a thin skin
+//! over it: one file per command under [`commands`], each with its arguments and one function.
+
+pub mod cli;
+pub mod commands;
+pub mod failure;
+pub mod output;
+pub mod session;
+pub mod settings;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs one command line and says how it ended.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for, not errors: they go to stdout and end well.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    output::trace(cli.global.verbose);
+    let json = cli.global.output == cli::Format::Json;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = capsule_core::Error::new(
+                capsule_core::ErrorKind::Config,
+                format!("The machine gives no runtime: {error}."),
+            );
+            return failure::Failure::from(error).report(json);
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(json),
+    }
+}

@@ -1,0 +1,363 @@
+//! The facade: settings, providers, catalogues and the engine, put together once per run.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use capsule_core::http::{HttpTransport, Transport};
+use capsule_core::{
+    Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Lifecycle, Provider, ProviderId, Result, SettingValue,
+    Settings, SystemClock,
+};
+use capsule_engine::{Database, Engine};
+use capsule_providers::Entry;
+use capsule_sim::Sim;
+use futures_util::future::join_all;
+use secrecy::SecretString;
+
+use crate::cli::{Format, Global};
+use crate::failure::Failure;
+use crate::output;
+use crate::settings::{ConfigFile, Home, resolve};
+
+/// How long a kept catalogue counts as fresh.
+const CATALOG_FRESH: Duration = Duration::from_secs(3600);
+
+/// How much faster than real clouds the sandbox works.
+pub const SANDBOX_SPEED: u32 = 20;
+
+/// One run of the program.
+pub struct Session {
+    /// Where state lies; under `--sandbox` a place of its own.
+    pub home: Home,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    global: Global,
+    config: ConfigFile,
+    shared: Arc<Shared>,
+}
+
+/// What the engine needs as well, to find providers by id.
+struct Shared {
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    /// Settings of every provider, read once.
+    settings: HashMap<ProviderId, Result<Settings>>,
+    connected: Mutex<HashMap<ProviderId, Arc<dyn Provider>>>,
+}
+
+impl Session {
+    /// Reads the settings; sends nothing and makes no file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for an unusable home or config file.
+    pub fn open(global: Global) -> Result<Self> {
+        let real = Home::locate(global.home.as_deref())?;
+        let home = if global.sandbox { real.sandbox() } else { real.clone() };
+        let (path, named) = match &global.config {
+            Some(path) => (path.clone(), true),
+            None => (real.join("providers.yml"), false),
+        };
+        let config = ConfigFile::read(path, named)?;
+        if config.is_exposed() {
+            output::note(format!(
+                "warning: others can read {}; `chmod 600` it. The next `provider login` mends it too.",
+                config.path().display()
+            ));
+        }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let sandbox = if global.sandbox {
+            home.create()?;
+            Some(Sim::open(&home.join("world.json"), clock.clone(), sandbox_options())?)
+        } else {
+            None
+        };
+        let transport: Arc<dyn Transport> = match &sandbox {
+            Some(sim) => sim.transport(),
+            None => Arc::new(HttpTransport::new()),
+        };
+        let settings = capsule_providers::all()
+            .iter()
+            .map(|entry| {
+                let settings = if global.sandbox {
+                    Ok(sandbox_settings(entry.descriptor))
+                } else {
+                    resolve(entry.descriptor, &config)
+                };
+                (entry.descriptor.id.clone(), settings)
+            })
+            .collect();
+        let shared = Arc::new(Shared { transport, clock: clock.clone(), settings, connected: Mutex::default() });
+        Ok(Session { home, clock, global, config, shared })
+    }
+
+    /// Whether results are wanted as JSON.
+    pub fn json(&self) -> bool {
+        self.global.output == Format::Json
+    }
+
+    /// Whether the clouds are simulated.
+    pub fn is_sandbox(&self) -> bool {
+        self.global.sandbox
+    }
+
+    /// Where the sandbox keeps its state, whether or not this run is in it.
+    pub fn sandbox_home(&self) -> Home {
+        if self.global.sandbox { self.home.clone() } else { self.home.sandbox() }
+    }
+
+    /// The simulated clouds on the sandbox's file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the file cannot be used.
+    pub fn open_sandbox(&self) -> Result<Sim> {
+        self.open_sandbox_with(sandbox_options())
+    }
+
+    /// The same with other options.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the file cannot be used.
+    pub fn open_sandbox_with(&self, options: capsule_sim::Options) -> Result<Sim> {
+        let home = self.sandbox_home();
+        home.create()?;
+        Sim::open(&home.join("world.json"), self.clock.clone(), options)
+    }
+
+    /// What the user set for a provider.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a malformed entry.
+    pub fn settings(&self, entry: &Entry) -> Result<Settings> {
+        self.shared.settings(&entry.descriptor.id)
+    }
+
+    /// The named providers, or all that are set up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an unknown name, [`ErrorKind::Unauthenticated`] if none is set up.
+    pub fn chosen(&self, names: &[String]) -> Result<Vec<&'static Entry>> {
+        if !names.is_empty() {
+            return names.iter().map(|name| capsule_providers::find(name)).collect();
+        }
+        let mut chosen = Vec::new();
+        for entry in capsule_providers::all() {
+            let settings = self.settings(entry)?;
+            if entry.is_configured(&settings) {
+                chosen.push(entry);
+            }
+        }
+        if chosen.is_empty() {
+            return Err(Error::new(ErrorKind::Unauthenticated, "No provider is set up.").with_hint(
+                "Run `capsule provider login NAME`, set a key such as DIGITALOCEAN_TOKEN, or try everything with --sandbox. `capsule providers` lists the names.",
+            ));
+        }
+        Ok(chosen)
+    }
+
+    /// The driver of a provider.
+    ///
+    /// # Errors
+    /// What is missing in the settings.
+    pub async fn connect(&self, entry: &'static Entry) -> Result<Arc<dyn Provider>> {
+        self.shared.connect(entry).await
+    }
+
+    /// A driver for one list: narrowed to `regions` where any are named, and without bodies where they are not wanted.
+    ///
+    /// # Errors
+    /// What is missing in the settings.
+    pub async fn connect_for_list(
+        &self,
+        entry: &'static Entry,
+        regions: &[String],
+        lean: bool,
+    ) -> Result<Arc<dyn Provider>> {
+        let mut settings = self.settings(entry)?;
+        if !regions.is_empty() {
+            settings.regions = regions.to_vec();
+        }
+        settings.lean = lean;
+        self.shared.connect_with(entry, settings).await
+    }
+
+    /// A driver with values that are not stored yet.
+    ///
+    /// # Errors
+    /// What is missing in the settings.
+    pub async fn connect_with(
+        &self,
+        entry: &'static Entry,
+        values: &[(String, SecretString)],
+    ) -> Result<Arc<dyn Provider>> {
+        let mut settings = self.settings(entry)?;
+        for (key, value) in values {
+            settings.values.insert(key.clone(), SettingValue { value: value.clone(), source: "the prompt".to_owned() });
+        }
+        self.shared.connect_with(entry, settings).await
+    }
+
+    /// Stores values of a provider in the config file and returns its path.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if it cannot be written.
+    pub fn store(&self, descriptor: &Descriptor, values: &[(String, SecretString)]) -> Result<PathBuf> {
+        // Read anew: another process may have saved meanwhile.
+        let mut config = ConfigFile::read(self.config.path().to_owned(), false)?;
+        config.save(descriptor.id.as_str(), values)?;
+        Ok(config.path().to_owned())
+    }
+
+    /// The engine on this home's journal; opened anew at each call.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the journal cannot be used.
+    pub async fn engine(&self) -> Result<Engine> {
+        let owner = self.home.owner()?;
+        self.home.create()?;
+        Engine::open(capsule_engine::Options {
+            database: Database::Sqlite(self.home.join("journal.db")),
+            owner,
+            clock: self.clock.clone(),
+            providers: Arc::new(Directory(self.shared.clone())),
+            pace: if self.global.sandbox { SANDBOX_SPEED } else { 1 },
+            worker: format!("cli-{}", std::process::id()),
+            after_event: crash_hook(),
+        })
+        .await
+    }
+
+    /// The catalogues of the named providers, or of all that are set up; kept on disk for an hour.
+    ///
+    /// What a provider refuses comes back beside what the others gave.
+    ///
+    /// # Errors
+    /// As [`chosen`](Session::chosen).
+    pub async fn catalogs(&self, names: &[String], refresh: bool) -> Result<(Vec<Catalog>, Vec<Error>)> {
+        let entries = self.chosen(names)?;
+        let answers = join_all(entries.into_iter().map(|entry| self.catalog(entry, refresh))).await;
+        let mut catalogs = Vec::new();
+        let mut errors = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(catalog) => catalogs.push(catalog),
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok((catalogs, errors))
+    }
+
+    async fn catalog(&self, entry: &'static Entry, refresh: bool) -> Result<Catalog> {
+        let path = self.home.join(&format!("catalog-{}.json", entry.descriptor.id));
+        // A kept catalogue that cannot be read is only a reason to ask.
+        let kept: Option<Catalog> = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let age =
+            |catalog: &Catalog| Duration::try_from(self.clock.now().duration_since(catalog.at)).unwrap_or_default();
+        if let Some(catalog) = kept.as_ref().filter(|catalog| !refresh && age(catalog) < CATALOG_FRESH) {
+            return Ok(catalog.clone());
+        }
+        let asked = match self.shared.connect(entry).await {
+            Ok(provider) => provider.catalog().await,
+            Err(error) => Err(error),
+        };
+        match (asked, kept) {
+            (Ok(catalog), _) => {
+                self.home.create()?;
+                crate::settings::keep(
+                    &path,
+                    &serde_json::to_vec(&catalog).expect("a catalogue can be written as JSON"),
+                )?;
+                Ok(catalog)
+            }
+            (Err(error), Some(catalog)) if !refresh && !error.kind().is_credentials() => {
+                output::note(format!(
+                    "{error} Using the catalogue of {} ago.",
+                    output::age(Some(catalog.at), self.clock.now())
+                ));
+                Ok(catalog)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Says on stderr how old the oldest catalogue is.
+    pub fn say_age(&self, catalogs: &[Catalog]) {
+        if let Some(oldest) = catalogs.iter().map(|catalog| catalog.at).min() {
+            let age = output::age(Some(oldest), self.clock.now());
+            output::note(format!("As of {age} ago; --refresh asks again."));
+        }
+    }
+
+    /// The end of a command that several providers took part in.
+    ///
+    /// # Errors
+    /// The errors, if there are any.
+    pub fn finish(&self, errors: Vec<Error>) -> Result<(), Failure> {
+        if errors.is_empty() { Ok(()) } else { Err(Failure::several(errors)) }
+    }
+}
+
+impl Shared {
+    fn settings(&self, id: &ProviderId) -> Result<Settings> {
+        self.settings.get(id).cloned().unwrap_or_else(|| Ok(Settings::default()))
+    }
+
+    async fn connect(&self, entry: &'static Entry) -> Result<Arc<dyn Provider>> {
+        let known = self.connected.lock().expect("no panic happens under this lock").get(&entry.descriptor.id).cloned();
+        if let Some(provider) = known {
+            return Ok(provider);
+        }
+        let provider = self.connect_with(entry, self.settings(&entry.descriptor.id)?).await?;
+        // Two at once: the first one stays, so that there is one limiter per account.
+        let mut connected = self.connected.lock().expect("no panic happens under this lock");
+        Ok(connected.entry(entry.descriptor.id.clone()).or_insert(provider).clone())
+    }
+
+    async fn connect_with(&self, entry: &'static Entry, settings: Settings) -> Result<Arc<dyn Provider>> {
+        (entry.connect)(Connect { settings, transport: self.transport.clone(), clock: self.clock.clone() }).await
+    }
+}
+
+/// How the engine finds a provider by its id.
+struct Directory(Arc<Shared>);
+
+#[async_trait]
+impl capsule_engine::Providers for Directory {
+    async fn provider(&self, id: &ProviderId) -> Result<Arc<dyn Provider>> {
+        self.0.connect(capsule_providers::find(id.as_str())?).await
+    }
+}
+
+fn sandbox_options() -> capsule_sim::Options {
+    capsule_sim::Options { speed: SANDBOX_SPEED, ..Default::default() }
+}
+
+/// The simulator's own keys, whatever the user has set.
+fn sandbox_settings(descriptor: &Descriptor) -> Settings {
+    let values = capsule_sim::credentials(descriptor.id.as_str())
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), SettingValue { value: value.into(), source: "the sandbox".to_owned() }))
+        .collect();
+    // The simulator sells what a retired provider no longer does.
+    Settings { values, force_retired: matches!(descriptor.lifecycle, Lifecycle::Retired { .. }), ..Settings::default() }
+}
+
+/// Development builds can be killed right after their n-th journal event, for the crash tests.
+#[cfg(debug_assertions)]
+fn crash_hook() -> Option<Arc<dyn Fn(u64) + Send + Sync>> {
+    let nth: u64 = std::env::var("CAPSULE_DIE_AFTER_EVENT").ok()?.parse().ok()?;
+    Some(Arc::new(move |event| {
+        if event == nth {
+            // The shell's own `kill` is there on every machine.
+            let line = format!("kill -9 {}", std::process::id());
+            let _ = std::process::Command::new("sh").args(["-c", &line]).status();
+        }
+    }))
+}
+
+#[cfg(not(debug_assertions))]
+fn crash_hook() -> Option<Arc<dyn Fn(u64) + Send + Sync>> {
+    None
+}
