@@ -1,0 +1,201 @@
+"""DigitalOcean's own description, served by Prism, judges every request of our driver; the driver reads its answers."""
+
+import re
+
+import pytest
+
+from processes import ROOT, Driver
+
+PROVIDER = "digitalocean"
+OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
+ID = "digitalocean/nyc3/3164444"
+# A real key's shape; the private half was never kept.
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
+# What the examples call the droplets of a create.
+ONE, SEVERAL = ["example.com"], ["sub-01.example.com", "sub-02.example.com"]
+
+
+def order(names, **changes):
+    spec = {
+        "plan": "s-1vcpu-1gb",
+        "region": "nyc3",
+        "image": "ubuntu-24-04-x64",
+        "disk_gib": None,
+        "ssh_keys": [{"public": KEY}, {"existing": "289794"}],
+        "user_data": "#cloud-config\nruncmd:\n  - touch /opt/here\n",
+        "tags": {"env": "test", "team": "a/b c"},
+    }
+    return {"order": {"token": TOKEN, "owner": OWNER, "names": names, "spec": {**spec, **changes}}}
+
+
+def on(operation):
+    """Fits requests of one operation, written as in the description: `GET /v2/droplets`."""
+    return lambda asked, _body, _query: str(asked) == operation
+
+
+def several(operation, body, _query):
+    return str(operation) == "POST /v2/droplets" and "names" in (body or {})
+
+
+def example(name):
+    return f'example="{name}"'
+
+
+def whole(answer):
+    """An example shows one page of a longer list. Here it is all there is."""
+    if "meta" in answer:
+        (items,) = [value for key, value in answer.items() if key not in ("links", "meta")]
+        answer["meta"]["total"] = len(items)
+        answer["links"] = {}
+
+
+def state(**changes):
+    """Shows the droplet in another state than the example does."""
+    return on("GET /v2/droplets/{droplet_id}"), lambda answer: answer["droplet"].update(changes)
+
+
+def under_way(answer):
+    answer["action"]["status"] = "in-progress"
+
+
+def done(answer):
+    answer["action"]["status"] = "completed"
+
+
+ALWAYS = [(lambda *_: True, whole)]
+FINISHING = [(on("POST /v2/droplets/{droplet_id}/actions"), under_way), (on("GET /v2/actions/{action_id}"), done)]
+BATCH = [(several, example("Multiple Droplet Create Response"))]
+
+
+@pytest.fixture(scope="module")
+def prism(prism_mock):
+    return prism_mock(PROVIDER)
+
+
+@pytest.fixture
+def connect(prism):
+    # A driver for each test: its rate limits start full, and it has learnt nothing yet.
+    return lambda: Driver(PROVIDER, f"{prism.url}/v2", {"api_key": "not-a-real-key"})
+
+
+@pytest.fixture(scope="module")
+def seen(prism, table):
+    """Operation -> how many requests Prism found valid, over all tests of this file."""
+    counts = {}
+    yield counts
+    lines = ["DigitalOcean: requests that passed the vendor's description"]
+    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
+
+
+@pytest.fixture
+def judged(prism, seen):
+    """After the test: no request broke the description."""
+    yield
+    assert prism.exchanges, "nothing was sent"
+    assert not prism.violations(), "\n".join(prism.violations())
+    for exchange in prism.exchanges:
+        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
+
+
+# Every call of the trait, in every state that makes the driver send something else.
+CALLS = {
+    "verify": ("verify", {}, [], []),
+    "catalog": ("catalog", {}, [], []),
+    "list": ("list", {"scope": "all"}, [], []),
+    "list by owner": ("list", {"scope": {"owner": OWNER}}, [], []),
+    "list by token": ("list", {"scope": {"token": TOKEN}}, [], []),
+    "get": ("get", {"id": ID}, [], []),
+    "get locked": ("get", {"id": ID}, [], [state(locked=True)]),
+    "create one": ("create", order(ONE), [], []),
+    "create one, bare": ("create", order(ONE, ssh_keys=[], user_data=None, tags={}), [], []),
+    "create from a numbered image": ("create", order(ONE, image="6918990"), [], []),
+    "create several": ("create", order(SEVERAL), BATCH, []),
+    "start": ("power", {"id": ID, "to": "on"}, [], [state(status="off"), *FINISHING]),
+    "stop": ("power", {"id": ID, "to": "off"}, [], FINISHING),
+    "stop by force": ("power", {"id": ID, "to": "force_off"}, [], FINISHING),
+    "reboot": ("power", {"id": ID, "to": "reboot"}, [], FINISHING),
+    "delete": ("delete", {"id": ID}, [], []),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_request_is_valid(name, prism, connect, judged):
+    call, arguments, prefer, alter = CALLS[name]
+    prism.script(prefer, [*ALWAYS, *alter])
+    with connect() as driver:
+        driver.ok(call, **arguments)
+
+
+def test_a_request_that_breaks_the_description_is_noticed(prism):
+    """The referee itself: without this, a silent Prism would let everything pass."""
+    prism.script()
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
+    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+    connection.request("POST", "/v2/droplets", '{"name": 3, "size": "s-1vcpu-1gb"}', headers)
+    assert connection.getresponse().status == 422
+    connection.close()
+    assert len(prism.violations()) == 1
+
+
+# How to reach each operation, so that each of its example answers is read: call, arguments, states on the way.
+REACHED_BY = {
+    "GET /v2/account": CALLS["verify"],
+    "GET /v2/account/keys": CALLS["create one"],
+    "POST /v2/account/keys": CALLS["create one"],
+    "GET /v2/actions/{action_id}": CALLS["stop"],
+    "GET /v2/droplets": CALLS["list"],
+    "POST /v2/droplets": CALLS["create one"],
+    "GET /v2/droplets/{droplet_id}": CALLS["get"],
+    "DELETE /v2/droplets/{droplet_id}": CALLS["delete"],
+    "GET /v2/droplets/{droplet_id}/actions": CALLS["get locked"],
+    "POST /v2/droplets/{droplet_id}/actions": CALLS["stop by force"],
+    "GET /v2/images": CALLS["catalog"],
+    "GET /v2/regions": CALLS["catalog"],
+    "GET /v2/sizes": CALLS["catalog"],
+}
+KINDS = {400: "invalid", 401: "unauthenticated", 404: "not_found", 429: "rate_limited", 500: "unavailable"}
+# Missing is an answer here, not a failure.
+MISSING_IS_FINE = {
+    "GET /v2/droplets/{droplet_id}",
+    "DELETE /v2/droplets/{droplet_id}",
+    "GET /v2/droplets/{droplet_id}/actions",
+}
+
+
+@pytest.mark.parametrize("name", REACHED_BY)
+def test_every_example_answer_is_read(name, prism, connect):
+    call, arguments, prefer, alter = REACHED_BY[name]
+    operation = prism.contract.operation(*name.split(" "))
+    answers = list(prism.contract.examples(operation))
+    assert answers, f"the description has no answer for {name}"
+    for status, title in answers:
+        asked = example(title) if title else f"code={status}"
+        several_made = title == "Multiple Droplet Create Response"
+        prism.script([(on(name), asked), *prefer], [*ALWAYS, *alter])
+        with connect() as driver:
+            answer = driver.call(call, **(order(SEVERAL) if several_made else arguments))
+
+        got = [exchange.status for exchange in prism.exchanges if str(exchange.operation) == name]
+        assert status in got, f"{asked}: Prism answered {got}, the driver {answer}"
+        if status < 300 or (status == 404 and name in MISSING_IS_FINE):
+            assert "ok" in answer, f"{asked}: {answer}"
+            continue
+        error = answer.get("error", {})
+        assert error.get("kind") == KINDS[status], f"{asked}: {answer}"
+        if name == "POST /v2/droplets":
+            # A refusal bought nothing; a server that broke down may have.
+            assert error["effect"] == ("unknown" if status >= 500 else "none"), f"{asked}: {answer}"
+            assert got == ([status] if status != 429 else [status] * len(got)), f"{asked}: sent {len(got)} times"
+
+
+def test_every_call_in_the_driver_is_judged(prism):
+    """A call that is added to the driver must be added here."""
+    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
+    calls = re.findall(r'Call::(get|post|put|patch|delete)\(\s*"[\w.]+",\s*(?:format!\()?"([^"]+)"', source)
+    assert len(calls) == source.count("Call::get(") + sum(
+        source.count(f"Call::{method}(") for method in ("post", "put", "patch", "delete")
+    ), "a call is written in a way that this test does not understand"
+    sent = {str(prism.contract.operation(method.upper(), "/v2" + re.sub(r"\{\w*\}", "1", path))) for method, path in calls}
+    assert sent == set(REACHED_BY)

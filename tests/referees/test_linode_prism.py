@@ -1,0 +1,174 @@
+"""Linode's own description, served by Prism, judges every request of our driver; the driver reads its answers."""
+
+import http.client
+import re
+
+import pytest
+
+from processes import ROOT, Driver
+
+PROVIDER = "linode"
+OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
+ID = "linode/us-east/123"
+# A real key's shape; the private half was never kept.
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
+INSTANCE = "/linode/instances/{linodeId}"
+
+
+def order(**changes):
+    spec = {
+        "plan": "g6-standard-1",
+        "region": "us-east",
+        "image": "linode/ubuntu24.04",
+        "disk_gib": None,
+        "ssh_keys": [{"public": KEY}, {"existing": "exampleUser"}],
+        "user_data": "#cloud-config\nruncmd:\n  - touch /opt/here\n",
+        "tags": {"env": "test", "team": "a/b c"},
+    }
+    return {"order": {"token": TOKEN, "owner": OWNER, "names": ["web-1"], "spec": {**spec, **changes}}}
+
+
+def on(operation):
+    """Fits requests of one operation, written as in the description: `GET /regions`."""
+    return lambda asked, _body, _query: str(asked) == operation
+
+
+def state(status):
+    """Shows the server in another state than the example does."""
+    return on(f"GET {INSTANCE}"), lambda answer: answer.update(status=status)
+
+
+def restricted(answer):
+    answer["restricted"] = True
+
+
+@pytest.fixture(scope="module")
+def prism(prism_mock):
+    return prism_mock(PROVIDER)
+
+
+@pytest.fixture
+def connect(prism):
+    # A driver for each test: its rate limits start full. Prism leaves the base path `/v4` out.
+    return lambda: Driver(PROVIDER, prism.url, {"api_key": "not-a-real-key"})
+
+
+@pytest.fixture(scope="module")
+def seen(prism, table):
+    """Operation -> how many requests Prism found valid, over all tests of this file."""
+    counts = {}
+    yield counts
+    lines = ["Linode: requests that passed the vendor's description"]
+    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
+
+
+@pytest.fixture
+def judged(prism, seen):
+    """After the test: no request broke the description."""
+    yield
+    assert prism.exchanges, "nothing was sent"
+    assert not prism.violations(), "\n".join(prism.violations())
+    for exchange in prism.exchanges:
+        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
+
+
+# Every call of the trait, in every state that makes the driver send something else.
+CALLS = {
+    "verify": ("verify", {}, []),
+    "verify a restricted user": ("verify", {}, [(on("GET /profile"), restricted)]),
+    "catalog": ("catalog", {}, []),
+    "list": ("list", {"scope": "all"}, []),
+    "list by owner": ("list", {"scope": {"owner": OWNER}}, []),
+    "list by token": ("list", {"scope": {"token": TOKEN}}, []),
+    "get": ("get", {"id": ID}, []),
+    "create": ("create", order(), []),
+    "create, bare": ("create", order(ssh_keys=[], user_data=None, tags={}), []),
+    "start": ("power", {"id": ID, "to": "on"}, [state("offline")]),
+    "stop": ("power", {"id": ID, "to": "off"}, []),
+    "reboot": ("power", {"id": ID, "to": "reboot"}, []),
+    "delete": ("delete", {"id": ID}, []),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_request_is_valid(name, prism, connect, judged):
+    call, arguments, alter = CALLS[name]
+    prism.script([], alter)
+    with connect() as driver:
+        driver.ok(call, **arguments)
+
+
+def test_a_request_that_breaks_the_description_is_noticed(prism):
+    """The referee itself: without this, a silent Prism would let everything pass."""
+    prism.script()
+    connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
+    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+    connection.request("POST", "/linode/instances", '{"type": 3, "region": "us-east"}', headers)
+    assert connection.getresponse().status == 422
+    connection.close()
+    assert len(prism.violations()) == 1
+
+
+# How to reach each operation, so that each of its example answers is read.
+REACHED_BY = {
+    "GET /profile": CALLS["verify"],
+    "GET /profile/grants": CALLS["verify a restricted user"],
+    "GET /regions": CALLS["catalog"],
+    "GET /regions/availability": CALLS["catalog"],
+    "GET /linode/types": CALLS["catalog"],
+    "GET /images": CALLS["catalog"],
+    "GET /linode/instances": CALLS["list"],
+    "POST /linode/instances": CALLS["create"],
+    f"GET {INSTANCE}": CALLS["get"],
+    f"DELETE {INSTANCE}": CALLS["delete"],
+    f"POST {INSTANCE}/boot": CALLS["start"],
+    f"POST {INSTANCE}/shutdown": CALLS["stop"],
+    f"POST {INSTANCE}/reboot": CALLS["reboot"],
+}
+
+
+@pytest.mark.parametrize("name", REACHED_BY)
+def test_every_example_answer_is_read(name, prism, connect):
+    call, arguments, alter = REACHED_BY[name]
+    answers = list(prism.contract.examples(prism.contract.operation(*name.split(" "))))
+    assert answers, f"the description has no answer for {name}"
+    for status, _ in answers:
+        prism.script([(on(name), f"code={status}")], alter)
+        with connect() as driver:
+            driver.ok(call, **arguments)
+        assert status in [exchange.status for exchange in prism.exchanges if str(exchange.operation) == name]
+
+
+# The description has one error body for all operations and codes.
+KINDS = {
+    400: ("invalid", "none", 1),
+    401: ("unauthenticated", "none", 1),
+    403: ("forbidden", "none", 1),
+    404: ("invalid", "none", 1),
+    408: ("timeout", "unknown", 1),
+    429: ("rate_limited", "none", 4),
+    500: ("unavailable", "unknown", 1),
+    503: ("unavailable", "unknown", 1),
+}
+
+
+@pytest.mark.parametrize("status", KINDS)
+def test_a_refused_order_says_whether_it_may_have_happened(status, prism, connect):
+    kind, effect, times = KINDS[status]
+    prism.script([(on("POST /linode/instances"), f"code={status}")])
+    with connect() as driver:
+        error = driver.error("create", **order())
+    assert (error["kind"], error["effect"], error["http_status"]) == (kind, effect, status)
+    assert "fieldname must be a valid value" in error["message"] or status in (429, 503), error
+    assert len(prism.exchanges) == times, "what may have happened is not sent again"
+
+
+def test_every_call_in_the_driver_is_judged(prism):
+    """A call that is added to the driver must be added here."""
+    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
+    calls = re.findall(r'Call::(get|post|put|patch|delete)\(\s*"[\w.]+",\s*(?:format!\()?"([^"]+)"', source)
+    assert len(calls) == len(re.findall(r"Call::(?:get|post|put|patch|delete)\(", source)), (
+        "a call is written in a way that this test does not understand"
+    )
+    sent = {str(prism.contract.operation(method.upper(), re.sub(r"\{\w*\}", "1", path))) for method, path in calls}
+    assert sent == set(REACHED_BY)

@@ -1,0 +1,186 @@
+"""Scaleway's own description, served by Prism, judges every request of our driver; the driver reads its answers."""
+
+import http.client
+import re
+
+import pytest
+
+from processes import ROOT, Driver
+
+PROVIDER = "scaleway"
+OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
+UUID = "b1cd4f5a-1b2c-4d3e-8f90-0123456789ab"
+ID = f"scaleway/fr-par-1/{UUID}"
+PROJECT = "5a1d2c3b-0000-4000-8000-000000000002"
+# A real key's shape; the private half was never kept.
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
+ZONE = "/instance/v1/zones/{zone}"
+SERVERS, SERVER = f"{ZONE}/servers", f"{ZONE}/servers/{{server_id}}"
+VOLUMES = "/block/v1/zones/{zone}/volumes"
+
+
+def order(**changes):
+    spec = {
+        "plan": "DEV1-S",
+        "region": "fr-par-1",
+        "image": "ubuntu_noble",
+        "disk_gib": 30,
+        "ssh_keys": [{"public": KEY}],
+        # It is JSON as well, so that the recorder can read it.
+        "user_data": '"#cloud-config"',
+        "tags": {"env": "test", "team": "a/b c,d"},
+    }
+    return {"order": {"token": TOKEN, "owner": OWNER, "names": ["web-1"], "spec": {**spec, **changes}}}
+
+
+def on(operation):
+    """Fits requests of one operation, written as in the description: `GET /iam/v1alpha1/ssh-keys`."""
+    return lambda asked, _body, _query: str(asked) == operation
+
+
+def server(**changes):
+    """Shows the server in another state than the example does."""
+    return on(f"GET {SERVER}"), lambda answer: answer["server"].update(changes)
+
+
+def is_system(answer):
+    answer["images"][0]["categories"] = ["distribution"]
+
+
+def half_made(answer):
+    answer["servers"][0].update(state="stopped", tags=[f"capsule-token={TOKEN}", "capsule-awaits=user-data"])
+
+
+def root_in_block_storage(answer):
+    answer["server"].update(state="stopped", volumes={"0": {"id": UUID, "volume_type": "sbs_volume"}})
+
+
+def marked(answer):
+    answer["volumes"][0].update(id=UUID, tags=[f"capsule-server={UUID}"], status="available")
+
+
+@pytest.fixture(scope="module")
+def prism(prism_mock):
+    return prism_mock(PROVIDER)
+
+
+@pytest.fixture
+def connect(prism):
+    settings = {"api_key": "not-a-real-key", "project_id": PROJECT, "access_key": "SCWXXXXXXXXXXXXXXXXX"}
+    return lambda: Driver(PROVIDER, prism.url, settings)
+
+
+@pytest.fixture(scope="module")
+def seen(prism, table):
+    """Operation -> how many requests Prism found valid, over all tests of this file."""
+    counts = {}
+    yield counts
+    lines = ["Scaleway: requests that passed the vendor's description"]
+    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
+
+
+@pytest.fixture
+def judged(prism, seen):
+    """After the test: no request broke the description."""
+    yield
+    assert prism.exchanges, "nothing was sent"
+    assert not prism.violations(), "\n".join(prism.violations())
+    for exchange in prism.exchanges:
+        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
+
+
+REMOVABLE = [(on(f"GET {SERVER}"), root_in_block_storage), (on(f"GET {VOLUMES}"), marked)]
+# Every call of the trait, in every state that makes the driver send something else.
+CALLS = {
+    "verify": ("verify", {}, []),
+    "catalog": ("catalog", {}, [(on("GET /marketplace/v2/images"), is_system)]),
+    "list": ("list", {"scope": "all"}, []),
+    "list by owner": ("list", {"scope": {"owner": OWNER}}, []),
+    "list by token": ("list", {"scope": {"token": TOKEN}}, [(on(f"GET {SERVERS}"), half_made)]),
+    "get": ("get", {"id": ID}, []),
+    "create": ("create", order(), []),
+    "create, bare": ("create", order(ssh_keys=[], user_data=None, disk_gib=None, tags={}), []),
+    "create, gone on with": ("create", order(), [(on(f"GET {SERVERS}"), half_made)]),
+    "start": ("power", {"id": ID, "to": "on"}, [server(state="stopped")]),
+    "stop": ("power", {"id": ID, "to": "off"}, []),
+    "reboot": ("power", {"id": ID, "to": "reboot"}, []),
+    "delete": ("delete", {"id": ID}, [server(protected=False)]),
+    "delete, stopped": ("delete", {"id": ID}, [*REMOVABLE, server(protected=False, id=UUID)]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_request_is_valid(name, prism, connect, judged):
+    call, arguments, alter = CALLS[name]
+    prism.script([], alter)
+    with connect() as driver:
+        driver.ok(call, **arguments)
+
+
+def test_a_request_that_breaks_the_description_is_noticed(prism):
+    """The referee itself: without this, a silent Prism would let everything pass."""
+    prism.script()
+    connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
+    headers = {"X-Auth-Token": "k", "Content-Type": "application/json"}
+    connection.request("POST", "/instance/v1/zones/fr-par-1/servers", '{"name": 3}', headers)
+    assert connection.getresponse().status == 422
+    connection.close()
+    assert len(prism.violations()) == 1
+
+
+# How to reach each operation, so that its answer is read. The description has no errors and no whole examples: Prism
+# makes the answers up from the schemas.
+REACHED_BY = {
+    "GET /iam/v1alpha1/api-keys/{access_key}": CALLS["verify"],
+    f"GET {ZONE}/products/servers": CALLS["catalog"],
+    f"GET {ZONE}/products/servers/availability": CALLS["catalog"],
+    "GET /marketplace/v2/images": CALLS["catalog"],
+    "GET /marketplace/v2/local-images": CALLS["catalog"],
+    f"GET {SERVERS}": CALLS["list"],
+    f"POST {SERVERS}": CALLS["create"],
+    f"GET {SERVER}": CALLS["get"],
+    f"DELETE {SERVER}": CALLS["delete, stopped"],
+    f"POST {SERVER}/action": CALLS["reboot"],
+    f"GET {SERVER}/user_data": CALLS["list by token"],
+    f"PATCH {SERVER}/user_data/{{key}}": CALLS["create"],
+    "GET /iam/v1alpha1/ssh-keys": CALLS["create"],
+    "POST /iam/v1alpha1/ssh-keys": CALLS["create"],
+    f"GET {VOLUMES}": CALLS["delete, stopped"],
+    f"PATCH {VOLUMES}/{{volume_id}}": CALLS["delete, stopped"],
+    f"DELETE {VOLUMES}/{{volume_id}}": CALLS["delete, stopped"],
+}
+
+
+@pytest.mark.parametrize("name", REACHED_BY)
+def test_every_answer_is_read(name, prism, connect):
+    call, arguments, alter = REACHED_BY[name]
+    answers = list(prism.contract.examples(prism.contract.operation(*name.split(" "))))
+    assert answers, f"the description has no answer for {name}"
+    for status, _ in answers:
+        prism.script([(on(name), f"code={status}")], alter)
+        with connect() as driver:
+            driver.ok(call, **arguments)
+        assert status in [exchange.status for exchange in prism.exchanges if str(exchange.operation) == name]
+
+
+def test_every_call_in_the_driver_is_judged(prism):
+    """A call that is added to the driver must be added here."""
+    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
+    # Most paths begin with a zone, and some are put together in the line before.
+    source = source.replace("server_path(id, &format!(", "server_path(id, (").replace("encode(key)", "key")
+    found = re.findall(
+        r'(?:let path = format!\("(?P<before>[^"]+)".*?;\s+)?(?:let call = )?(?:self\.client\s*\.send\()?'
+        r"Call::(?P<method>get|post|put|patch|delete)\(\s*\"[\w.]+\",\s*"
+        r'(?:(?P<server>server_path\(id, [(]?)|format!\()?(?:"(?P<path>[^"]*)")?',
+        source,
+    )
+    assert len(found) == len(re.findall(r"Call::(?:get|post|put|patch|delete)\(", source)), (
+        "a call is written in a way that this test does not understand"
+    )
+    sent = set()
+    for before, method, server, path in found:
+        whole = "/instance/v1/zones/z/servers/s" + path if server else before or path
+        operation = prism.contract.operation(method.upper(), re.sub(r"\{\w*\}", "x", whole))
+        assert operation, f"the description has no {method} {whole}"
+        sent.add(str(operation))
+    assert sent == set(REACHED_BY)
