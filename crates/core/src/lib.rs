@@ -14,6 +14,7 @@ pub mod http;
 pub mod instance;
 pub mod money;
 pub mod nearest;
+pub mod net;
 pub mod provider;
 pub mod ssh;
 pub mod tags;
@@ -26,6 +27,7 @@ pub use instance::{
     SshKey, Token,
 };
 pub use money::{BillingRule, BillingUnit, Currency, Granularity, Money, MoneyError, Price};
+pub use net::{Net, SystemNet};
 pub use provider::{
     Account, Capabilities, Connect, Descriptor, Lifecycle, Provider, Quota, Setting, SettingValue, Settings,
 };
