@@ -224,6 +224,7 @@ impl Session {
             providers: Arc::new(Directory(self.shared.clone())),
             pace: if self.global.sandbox { SANDBOX_SPEED } else { 1 },
             worker: format!("cli-{}", std::process::id()),
+            readiness: None,
             after_event: crash_hook(),
         })
         .await

@@ -12,6 +12,7 @@ use capsule_core::{
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -21,6 +22,7 @@ use crate::journal::{Begin, Begun, Held, Journal, Key, Stored};
 use crate::operation::{Deployed, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Update, Wait};
 use crate::placement::Placement;
 use crate::poll::Cloud;
+use crate::readiness::Readiness;
 use crate::run::Run;
 use crate::state::State;
 
@@ -67,6 +69,8 @@ pub struct Options {
     pub pace: u32,
     /// What to call this process where the journal says who works on what, such as `host:1234`.
     pub worker: String,
+    /// Who judges whether a server became what it was made for; without one nothing can be waited for beyond running.
+    pub readiness: Option<Arc<dyn Readiness>>,
     /// For crash tests.
     pub after_event: Option<AfterEvent>,
 }
@@ -96,6 +100,8 @@ pub struct DeployRequest {
     pub timeout: Option<Duration>,
     /// What becomes of a server that does not come up.
     pub on_failure: OnFailure,
+    /// What the servers are to become, for the [`Readiness`] that judges it; needed to wait for [`Wait::Ready`].
+    pub goal: Option<Value>,
 }
 
 /// How to adopt.
@@ -107,6 +113,8 @@ pub struct Adopt {
     pub foreign: bool,
     /// What it costs, where known.
     pub price: Option<capsule_core::Price>,
+    /// What it is meant to be, for whoever looks at it.
+    pub goal: Option<Value>,
 }
 
 /// Which operations to show.
@@ -130,6 +138,7 @@ pub(crate) struct Inner {
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pace: u32,
+    pub(crate) readiness: Option<Arc<dyn Readiness>>,
     /// A turn for each create call.
     pub(crate) creates: Semaphore,
     owner: OwnerId,
@@ -157,6 +166,7 @@ impl Engine {
             journal,
             clock: options.clock,
             pace: options.pace.max(1),
+            readiness: options.readiness,
             creates: Semaphore::new(CREATES_AT_ONCE),
             owner: options.owner,
             providers: options.providers,
@@ -172,6 +182,10 @@ impl Engine {
     /// [`ErrorKind::Store`], or a provider that cannot be connected to. What fails later is an outcome.
     pub async fn deploy(&self, request: DeployRequest, observer: &dyn Observer) -> Result<Vec<Deployed>> {
         check(&request)?;
+        if request.wait == Wait::Ready && (self.inner.readiness.is_none() || request.goal.is_none()) {
+            let message = "Nothing says what the server is to become, so nothing beyond running can be waited for.";
+            return Err(Error::new(ErrorKind::Invalid, message).with_hint("Wait until it runs."));
+        }
         let mut batch = usize::MAX;
         for placement in &request.placements {
             batch = batch.min(self.inner.cloud(&placement.provider).await?.provider.capabilities().batch.max(1));
@@ -188,6 +202,7 @@ impl Engine {
                 tags: request.tags.clone(),
                 on_failure: request.on_failure,
                 wait: request.wait,
+                goal: request.goal.clone(),
             })),
             key: key.clone(),
             part,
@@ -274,6 +289,7 @@ impl Engine {
             token: instance.tags.token().and_then(|token| token.parse().ok()),
             foreign,
             price: how.price,
+            goal: how.goal,
         };
         self.inner.run_one(intent, &Silent, None).await?;
         self.inner.journal.record(&instance.id).await?.ok_or_else(|| not_known(&instance.id))
@@ -505,6 +521,7 @@ impl Inner {
                 record,
                 instance: instance.filter(|_| !member.is_gone()),
                 placement: state.placement_of(member).cloned(),
+                stages: state.stages_of(member),
                 finish: state.finish(id, member, why.map(Error::message)),
             });
         }
@@ -536,15 +553,19 @@ fn digest(request: &DeployRequest) -> String {
     }
     let body = match &request.asked {
         Some(asked) => asked.clone(),
-        None => serde_json::json!([
-            request.names,
-            placements,
-            request.ssh_keys,
-            request.user_data,
-            request.tags,
-            request.on_failure
-        ])
-        .to_string(),
+        None => {
+            let mut parts = vec![
+                serde_json::json!(request.names),
+                serde_json::json!(placements),
+                serde_json::json!(request.ssh_keys),
+                serde_json::json!(request.user_data),
+                serde_json::json!(request.tags),
+                serde_json::json!(request.on_failure),
+            ];
+            // Only where there is one: the digests of earlier requests stay what they were.
+            parts.extend(request.goal.clone());
+            Value::Array(parts).to_string()
+        }
     };
     Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

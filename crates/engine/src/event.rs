@@ -80,6 +80,18 @@ pub enum Event {
         /// Doubles that came late, to be deleted.
         extras: Vec<InstanceId>,
     },
+    /// A server runs and has an address, and is watched until it does what it was made for.
+    Up {
+        /// As it was seen.
+        server: Server,
+    },
+    /// A server passed a stage on its way.
+    Reached {
+        /// Whose.
+        name: String,
+        /// Which: see [`crate::readiness`].
+        stage: String,
+    },
     /// A server is as wanted.
     Ready {
         /// As it was seen.
@@ -137,6 +149,9 @@ pub enum Intent {
         foreign: bool,
         /// What it costs, where known.
         price: Option<Price>,
+        /// What it is meant to be, for whoever looks at it; the engine passes it on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        goal: Option<Value>,
     },
 }
 
@@ -159,6 +174,9 @@ pub struct Deploy {
     pub on_failure: OnFailure,
     /// What to wait for.
     pub wait: Wait,
+    /// What its servers are to become, for the one that judges it; the engine passes it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Value>,
 }
 
 /// What the journal keeps of a server.
@@ -230,6 +248,8 @@ impl Event {
             Event::Adopted { .. } => "adopted",
             Event::NotThere { .. } => "not_there",
             Event::Swept { .. } => "swept",
+            Event::Up { .. } => "up",
+            Event::Reached { .. } => "reached",
             Event::Ready { .. } => "ready",
             Event::Lost { .. } => "lost",
             Event::PowerAccepted {} => "power_accepted",
@@ -344,6 +364,8 @@ mod tests {
             "adopted",
             "not_there",
             "swept",
+            "up",
+            "reached",
             "ready",
             "lost",
             "power_accepted",

@@ -10,12 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, Intent, Server, Then};
 use crate::operation::OnFailure;
+use crate::readiness::{ACTIVE, Prospect};
 use crate::state::{Member, Phase, State, Step};
 
 /// A create call is given up after this; nobody is sending it any more then.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(120);
 /// So often one placement is tried, then the next one.
 const TRIES: u32 = 5;
+const DELETED: &str = "It was deleted, and its name is free again. Deploy again, or elsewhere.";
+const KEPT: &str = "It is still there and costs money: look at it, then delete it with `capsule delete`.";
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
 
@@ -115,7 +118,7 @@ pub(crate) fn next(state: &State, now: Timestamp) -> Action {
             _ => Action::Nothing,
         },
         Step::AwaitPower { .. } | Step::Converge => {
-            let moving = |member: &&Member| matches!(member.phase, Phase::Moving | Phase::Deleting(_));
+            let moving = |member: &&Member| matches!(member.phase, Phase::Moving | Phase::Up | Phase::Deleting(_));
             let members = state.members.iter().filter(moving).filter_map(Member::id);
             let pending: Vec<InstanceId> = members.chain(state.extras.iter().map(|extra| &extra.id)).cloned().collect();
             match pending.is_empty() {
@@ -257,7 +260,11 @@ pub(crate) fn judge_moving(
     let word = &instance.native_status;
     match instance.status {
         status if status == target && (is_power || instance.addresses.primary().is_some()) => {
-            Verdict::Append(Box::new(Event::Ready { server: Server::seen(name, instance) }))
+            let server = Server::seen(name, instance);
+            Verdict::Append(Box::new(if state.is_watched() { Event::Up { server } } else { Event::Ready { server } }))
+        }
+        InstanceStatus::Running if state.is_watched() && member.passed.is_empty() => {
+            Verdict::Append(Box::new(Event::Reached { name: name.clone(), stage: ACTIVE.to_owned() }))
         }
         InstanceStatus::Failed => {
             let why = instance.fault.clone().unwrap_or_else(|| format!("it is `{word}`"));
@@ -278,11 +285,50 @@ pub(crate) fn judge_moving(
     }
 }
 
+/// What is to be done about a server that runs and is watched: `sight` is what the provider shows, `prospect` what a look
+/// at the server itself told.
+pub(crate) fn judge_up(
+    state: &State,
+    member: &Member,
+    sight: Option<&Instance>,
+    prospect: Prospect,
+    now: Timestamp,
+    t: &Timing,
+) -> Verdict {
+    let standing = sight.is_some_and(|instance| {
+        !matches!(instance.status, InstanceStatus::Failed | InstanceStatus::Deleting | InstanceStatus::Stopped)
+    });
+    match prospect {
+        // What the server itself shows says more than a provider's list that lags behind.
+        Prospect::Ready => match sight.map(|instance| Server::seen(&member.name, instance)).or(member.server.clone()) {
+            Some(server) => Verdict::Append(Box::new(Event::Ready { server })),
+            None => Verdict::Wait("not shown by the provider yet".to_owned()),
+        },
+        Prospect::Failed { error, fate } if standing => {
+            let id = member.id().map(|id| id.provider.clone());
+            let error = match (error.hint(), fate) {
+                (Some(hint), OnFailure::Keep) => error.clone().with_hint(format!("{hint} {KEPT}")),
+                (Some(hint), OnFailure::Delete) => error.clone().with_hint(format!("{hint} {DELETED}")),
+                (None, OnFailure::Keep) => error.with_hint(KEPT),
+                (None, OnFailure::Delete) => error.with_hint(DELETED),
+            };
+            let error = match id {
+                Some(provider) => error.with_provider(provider),
+                None => error,
+            };
+            Verdict::Append(Box::new(Event::Lost { name: member.name.clone(), error, fate }))
+        }
+        Prospect::Wait(message) if standing => Verdict::Wait(message),
+        // While it is stopped, failed, on its way out or not shown, the provider's word decides.
+        Prospect::Wait(_) | Prospect::Failed { .. } => judge_moving(state, member, sight, now, t),
+    }
+}
+
 fn lost(state: &State, member: &Member, kind: ErrorKind, message: String, fate: OnFailure) -> Verdict {
     let hint = match fate {
         _ if matches!(state.intent, Intent::Power { .. }) => "Look at it with `capsule show`, then try again.",
-        OnFailure::Delete => "It was deleted, and its name is free again. Deploy again, or elsewhere.",
-        OnFailure::Keep => "It is still there and costs money: look at it, then delete it with `capsule delete`.",
+        OnFailure::Delete => DELETED,
+        OnFailure::Keep => KEPT,
     };
     let mut error = Error::new(kind, message).with_hint(hint);
     if let Some(id) = member.id() {

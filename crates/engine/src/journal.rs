@@ -416,15 +416,16 @@ fn addresses(member: &Member) -> String {
 fn facts(operation: &OperationId, state: &State, member: &Member) -> String {
     let Some(server) = &member.server else { return "null".to_owned() };
     let placement = state.placement_of(member);
-    let (tags, price, foreign, created_at) = match &state.intent {
-        Intent::Adopt { tags, price, foreign, .. } => {
-            (tags.clone(), price.clone(), *foreign, server.created_at.unwrap_or(state.started))
+    let (tags, price, foreign, created_at, goal) = match &state.intent {
+        Intent::Adopt { tags, price, foreign, goal, .. } => {
+            (tags.clone(), price.clone(), *foreign, server.created_at.unwrap_or(state.started), goal.clone())
         }
         _ => (
             state.deploy().map(|deploy| deploy.tags.clone()).unwrap_or_default(),
             placement.and_then(|placement| placement.price.clone()),
             false,
             member.ordered_at,
+            state.deploy().and_then(|deploy| deploy.goal.clone()),
         ),
     };
     to_json(&Record {
@@ -439,6 +440,7 @@ fn facts(operation: &OperationId, state: &State, member: &Member) -> String {
         token: member.token.clone(),
         operation: operation.clone(),
         foreign,
+        goal,
         created_at,
         gone_at: None,
     })

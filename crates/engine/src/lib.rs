@@ -19,6 +19,7 @@ pub mod engine;
 pub mod event;
 pub mod operation;
 pub mod placement;
+pub mod readiness;
 pub mod state;
 
 mod flow;
@@ -31,3 +32,4 @@ pub use operation::{
     Deployed, Finish, Kind, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Stage, Update, Wait,
 };
 pub use placement::{Excluded, Placement, Ranking, Request, choose};
+pub use readiness::{Look, Passed, Prospect, Readiness, Watched};

@@ -8,9 +8,11 @@ use capsule_core::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::event::Entry;
 use crate::placement::Placement;
+use crate::readiness::Passed;
 
 /// Names one operation: ten lower-case letters and digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,6 +98,8 @@ pub enum Stage {
     Looking,
     /// The server is there and on its way up.
     Starting,
+    /// The server runs, and what it was made for is being installed on it.
+    Installing,
     /// The vendor was asked to change the power.
     Powering,
     /// The vendor was asked to end it.
@@ -114,6 +118,7 @@ impl Stage {
             Stage::Creating => "creating",
             Stage::Looking => "looking",
             Stage::Starting => "starting",
+            Stage::Installing => "installing",
             Stage::Powering => "powering",
             Stage::Deleting => "deleting",
             Stage::Done => "done",
@@ -132,6 +137,8 @@ impl fmt::Display for Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
+    /// Until the server does what it was made for.
+    Ready,
     /// Until the server runs and has an address, or the power is as wanted.
     Running,
     /// Until the vendor has accepted.
@@ -180,6 +187,8 @@ pub struct Outcome {
     pub instance: Option<Instance>,
     /// Where it was made and at what price, where this operation made it.
     pub placement: Option<Placement>,
+    /// When it was ordered and what it passed since, where it was watched on its way.
+    pub stages: Vec<Passed>,
     /// How it ended.
     pub finish: Finish,
 }
@@ -212,6 +221,9 @@ pub struct Record {
     pub operation: OperationId,
     /// Whether somebody else made it and it was adopted on request.
     pub foreign: bool,
+    /// What it is meant to be, for whoever looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Value>,
     /// When it was ordered or, if adopted, made.
     pub created_at: Timestamp,
     /// When it was found to be gone.

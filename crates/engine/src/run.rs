@@ -16,6 +16,7 @@ use crate::flow::{self, Action, Matched, Verdict, later};
 use crate::journal::Held;
 use crate::operation::{Observer, OnFailure, Outcome, Update};
 use crate::poll::{Cloud, Sight};
+use crate::readiness::{Look, Readiness, Watched};
 use crate::state::{Member, Phase};
 
 /// So often in a row a provider may fail to answer before the operation is left for later.
@@ -203,26 +204,31 @@ impl<'a> Run<'a> {
             let round = self.rounds.get(&id).copied().unwrap_or_default();
             let since = self.held.state.known_since(&id).unwrap_or(self.held.state.started);
             let cloud = self.inner.cloud(&id.provider).await?;
+            let watched = self.watched(&id)?;
             looks.push(async move {
                 let sight = cloud.look(&id, since, round).await;
-                (id, cloud, sight)
+                let look = match watched {
+                    Some((readiness, watched)) => Some(readiness.look(&watched).await),
+                    None => None,
+                };
+                (id, cloud, sight, look)
             });
         }
         let give_up_at = self.give_up_at.unwrap_or(Timestamp::MAX);
-        let sights: Vec<(InstanceId, Arc<Cloud>, Sight)> = tokio::select! {
+        let sights: Vec<(InstanceId, Arc<Cloud>, Sight, Option<Look>)> = tokio::select! {
             biased;
             sights = join_all(looks) => sights,
             () = self.inner.clock.until(give_up_at) => return Err(self.out_of_time()),
         };
         let mut failed = None;
-        for (id, cloud, sight) in sights {
+        for (id, cloud, sight, look) in sights {
             self.rounds.insert(id.clone(), sight.round);
             match sight.seen {
                 Ok(seen) => {
                     if let Some(instance) = &seen {
                         self.seen.insert(id.clone(), instance.clone());
                     }
-                    self.settle(&id, &cloud, seen.as_ref(), sight.at).await?;
+                    self.settle(&id, &cloud, seen.as_ref(), look, sight.at).await?;
                 }
                 Err(error) => failed = Some(error),
             }
@@ -240,6 +246,29 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Whoever judges a server that runs and is watched, and what it has to know.
+    fn watched(&self, id: &InstanceId) -> Result<Option<(Arc<dyn Readiness>, Watched)>> {
+        let state = &self.held.state;
+        let Some(member) = state.members.iter().find(|member| member.id() == Some(id)) else { return Ok(None) };
+        let (Phase::Up, Some(server)) = (&member.phase, &member.server) else { return Ok(None) };
+        let goal = state.deploy().and_then(|deploy| deploy.goal.clone());
+        let (Some(readiness), Some(goal)) = (self.inner.readiness.clone(), goal) else {
+            let message = format!("`{}` runs, and nothing here can tell whether it is what it should be.", member.name);
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        // A server that was started anew may have got another address.
+        let addresses = self.seen.get(id).map(|seen| &seen.addresses).filter(|seen| seen.primary().is_some());
+        let watched = Watched {
+            name: member.name.clone(),
+            id: id.clone(),
+            addresses: addresses.unwrap_or(&server.addresses).clone(),
+            kind: state.placement_of(member).map(|placement| placement.kind),
+            goal,
+            passed: member.passed.clone(),
+        };
+        Ok(Some((readiness, watched)))
+    }
+
     /// Writes down those that were up already when the create call answered.
     async fn take_ready(&mut self) -> Result<bool> {
         let mut took = false;
@@ -255,7 +284,7 @@ impl<'a> Run<'a> {
             let now = self.inner.clock.now();
             let verdict = flow::judge_moving(&self.held.state, &member, Some(instance), now, &cloud.timing);
             if let Verdict::Append(event) = verdict
-                && matches!(*event, Event::Ready { .. })
+                && matches!(*event, Event::Ready { .. } | Event::Up { .. })
             {
                 self.append(*event).await?;
                 took = true;
@@ -264,11 +293,24 @@ impl<'a> Run<'a> {
         Ok(took)
     }
 
-    async fn settle(&mut self, id: &InstanceId, cloud: &Cloud, seen: Option<&Instance>, at: Timestamp) -> Result<()> {
+    async fn settle(
+        &mut self,
+        id: &InstanceId,
+        cloud: &Cloud,
+        seen: Option<&Instance>,
+        look: Option<Look>,
+        at: Timestamp,
+    ) -> Result<()> {
         let timing = &cloud.timing;
         let member = self.held.state.members.iter().find(|member| member.id() == Some(id)).cloned();
         let asked = self.asked.contains(id);
         let verdict = match &member {
+            Some(member) if let (Phase::Up, Some(look)) = (&member.phase, look) => {
+                for stage in look.reached {
+                    self.append(Event::Reached { name: member.name.clone(), stage }).await?;
+                }
+                flow::judge_up(&self.held.state, member, seen, look.prospect, at, timing)
+            }
             Some(member) if matches!(member.phase, Phase::Moving) => {
                 flow::judge_moving(&self.held.state, member, seen, at, timing)
             }
@@ -378,7 +420,8 @@ impl<'a> Run<'a> {
         self.inner.journal.append(&mut self.held, event, self.inner.clock.now()).await?;
         for (was, member) in before.members.iter().zip(&self.held.state.members) {
             let stages = (before.stage_of(was), self.held.state.stage_of(member));
-            if stages.0 != stages.1 || was.server != member.server || matches!(was.phase, Phase::Unmade) {
+            let went_on = was.passed.len() != member.passed.len() || was.server != member.server;
+            if stages.0 != stages.1 || went_on || matches!(was.phase, Phase::Unmade) {
                 self.tell(member, &message);
             }
         }
@@ -393,8 +436,12 @@ impl<'a> Run<'a> {
     }
 
     fn tell_all(&self, message: &str) {
-        for member in
-            self.held.state.members.iter().filter(|member| matches!(member.phase, Phase::Unmade | Phase::Moving))
+        for member in self
+            .held
+            .state
+            .members
+            .iter()
+            .filter(|member| matches!(member.phase, Phase::Unmade | Phase::Moving | Phase::Up))
         {
             self.tell(member, message);
         }
@@ -431,7 +478,8 @@ fn words(event: &Event) -> String {
         Event::Adopted { servers, .. } => format!("found {}", first(servers)),
         Event::NotThere { .. } => "not at the provider: nothing was made".to_owned(),
         Event::Swept { .. } => "no doubles left behind".to_owned(),
-        Event::Ready { server } => match server.addresses.primary() {
+        Event::Reached { stage, .. } => stage.clone(),
+        Event::Ready { server } | Event::Up { server } => match server.addresses.primary() {
             Some(address) => format!("{} at {address}", server.status),
             None => server.status.to_string(),
         },

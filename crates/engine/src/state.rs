@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Deploy, Entry, Event, Intent, Server, Then};
 use crate::operation::{Finish, OnFailure, OperationId, Stage, Wait};
 use crate::placement::Placement;
+use crate::readiness::{ACTIVE, ADDRESS, Passed};
 
 /// Where an operation stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct Member {
     pub ordered_at: Timestamp,
     /// Since when it is known to be there: what the provider does not show may only be younger than its lists.
     pub known_since: Timestamp,
+    /// The stages that it passed, in order.
+    #[serde(default)]
+    pub passed: Vec<Passed>,
     /// Where it stands.
     pub phase: Phase,
 }
@@ -104,6 +108,8 @@ pub enum Phase {
     Unmade,
     /// Made, or asked for another power state, and on its way.
     Moving,
+    /// Running, and watched until it does what it was made for.
+    Up,
     /// As wanted.
     Ready,
     /// To be deleted, and for what.
@@ -165,6 +171,7 @@ impl State {
                 Some(server) if server.shown => Timestamp::UNIX_EPOCH,
                 _ => server.and_then(|server| server.created_at).unwrap_or(entry.at),
             },
+            passed: Vec::new(),
             phase: phase.clone(),
         });
         Ok(State {
@@ -237,11 +244,33 @@ impl State {
                     self.settle(Phase::Ready);
                 }
             }
-            (Event::Ready { server }, Step::Converge | Step::AwaitPower { .. }) => {
+            (Event::Up { server }, Step::Converge) if self.is_watched() => {
                 let Some(member) = self.members.iter_mut().find(|member| member.name == server.name) else {
                     return self.illegal(entry, "is about a server that it does not concern");
                 };
                 if !matches!(member.phase, Phase::Moving) {
+                    return self.illegal(entry, "is about a server that is not on its way");
+                }
+                member.server = Some(server.clone());
+                member.phase = Phase::Up;
+                for stage in [ACTIVE, ADDRESS] {
+                    member.pass(stage, entry.at);
+                }
+            }
+            (Event::Reached { name, stage }, Step::Converge) if self.is_watched() => {
+                let Some(member) = self.members.iter_mut().find(|member| member.name == *name) else {
+                    return self.illegal(entry, "is about a server that it does not concern");
+                };
+                if !matches!(member.phase, Phase::Moving | Phase::Up) || !member.pass(stage, entry.at) {
+                    return self.illegal(entry, "is about a stage that it cannot pass");
+                }
+            }
+            (Event::Ready { server }, Step::Converge | Step::AwaitPower { .. }) => {
+                let way = if self.is_watched() { Phase::Up } else { Phase::Moving };
+                let Some(member) = self.members.iter_mut().find(|member| member.name == server.name) else {
+                    return self.illegal(entry, "is about a server that it does not concern");
+                };
+                if std::mem::discriminant(&member.phase) != std::mem::discriminant(&way) {
                     return self.illegal(entry, "is about a server that is not on its way");
                 }
                 member.server = Some(server.clone());
@@ -253,8 +282,8 @@ impl State {
                     return self.illegal(entry, "is about a server that it does not concern");
                 };
                 member.phase = match (fate, &member.phase) {
-                    (OnFailure::Delete, Phase::Moving) => Phase::Deleting(Some(error.clone())),
-                    (OnFailure::Keep, Phase::Moving | Phase::Deleting(_)) => Phase::Kept(error.clone()),
+                    (OnFailure::Delete, Phase::Moving | Phase::Up) => Phase::Deleting(Some(error.clone())),
+                    (OnFailure::Keep, Phase::Moving | Phase::Up | Phase::Deleting(_)) => Phase::Kept(error.clone()),
                     _ => return self.illegal(entry, "is about a server that is not on its way"),
                 };
                 self.step = Step::Converge;
@@ -265,7 +294,7 @@ impl State {
                     Some(member) => {
                         let why = match &member.phase {
                             Phase::Deleting(why) => why.clone(),
-                            Phase::Moving => Some(vanished(&member.name)),
+                            Phase::Moving | Phase::Up => Some(vanished(&member.name)),
                             _ => return self.illegal(entry, "is about a server that is not on its way"),
                         };
                         member.phase = Phase::Gone(why);
@@ -355,7 +384,14 @@ impl State {
 
     /// Whether each server has come to its end.
     pub fn is_settled(&self) -> bool {
-        self.members.iter().all(|member| !matches!(member.phase, Phase::Unmade | Phase::Moving | Phase::Deleting(_)))
+        let is_open =
+            |member: &Member| matches!(member.phase, Phase::Unmade | Phase::Moving | Phase::Up | Phase::Deleting(_));
+        !self.members.iter().any(is_open)
+    }
+
+    /// Whether its servers are watched until they do what they were made for.
+    pub fn is_watched(&self) -> bool {
+        self.deploy().is_some_and(|deploy| deploy.wait == Wait::Ready)
     }
 
     /// Whether it is over.
@@ -401,6 +437,15 @@ impl State {
         member.map(|member| member.known_since).or_else(|| extra().map(|extra| extra.known_since))
     }
 
+    /// When `member` was ordered and what it passed since, where it was watched.
+    pub fn stages_of(&self, member: &Member) -> Vec<Passed> {
+        if member.passed.is_empty() {
+            return Vec::new();
+        }
+        let ordered = Passed { stage: "ordered".to_owned(), at: member.ordered_at };
+        std::iter::once(ordered).chain(member.passed.iter().cloned()).collect()
+    }
+
     /// How far `member` is.
     pub fn stage_of(&self, member: &Member) -> Stage {
         match (&member.phase, &self.step) {
@@ -409,6 +454,7 @@ impl State {
             (Phase::Unmade, _) => Stage::Intended,
             (Phase::Moving, _) if matches!(self.intent, Intent::Power { .. }) => Stage::Powering,
             (Phase::Moving, _) => Stage::Starting,
+            (Phase::Up, _) => Stage::Installing,
             (Phase::Deleting(_), _) => Stage::Deleting,
             (Phase::Ready | Phase::Gone(None), _) => Stage::Done,
             (Phase::Kept(_) | Phase::Unmakeable(_) | Phase::Gone(Some(_)), _) => Stage::Failed,
@@ -461,6 +507,15 @@ impl State {
 }
 
 impl Member {
+    /// Notes a stage; whether it was not passed before.
+    fn pass(&mut self, stage: &str, at: Timestamp) -> bool {
+        let is_new = !self.passed.iter().any(|passed| passed.stage == stage);
+        if is_new {
+            self.passed.push(Passed { stage: stage.to_owned(), at });
+        }
+        is_new
+    }
+
     /// Why it failed.
     pub fn error(&self) -> Option<&Error> {
         match &self.phase {
@@ -527,6 +582,11 @@ mod tests {
             ("intended_deploy create_sent rejected_again create_sent created ready", Stage::Looking),
             ("intended_deploy create_sent unknown not_there finished", Stage::Failed),
             ("intended_deploy create_sent created ready finished", Stage::Done),
+            ("intended_xnode create_sent created", Stage::Starting),
+            ("intended_xnode create_sent created up", Stage::Installing),
+            ("intended_xnode create_sent created up reached ready finished", Stage::Done),
+            ("intended_xnode create_sent created up lost", Stage::Deleting),
+            ("intended_xnode create_sent created up gone finished", Stage::Failed),
             ("intended_deploy create_sent created lost", Stage::Deleting),
             ("intended_deploy create_sent created lost gone finished", Stage::Failed),
             ("intended_deploy create_sent adopted ready", Stage::Deleting),
@@ -557,6 +617,12 @@ mod tests {
             "intended_deploy create_sent created power_accepted",
             "intended_deploy create_sent created ready ready",
             "intended_deploy create_sent created ready lost",
+            "intended_deploy create_sent created up",
+            "intended_deploy create_sent created reached",
+            "intended_xnode create_sent created ready",
+            "intended_xnode create_sent created up up",
+            "intended_xnode create_sent created up reached reached",
+            "intended_xnode create_sent created up finished",
             "intended_deploy create_sent adopted ready finished",
             "intended_deploy create_sent created ready finished gone",
             "intended_destroy create_sent",

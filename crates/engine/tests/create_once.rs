@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use capsule_core::{Effect, Error, ErrorKind, InstanceStatus, Power, Retry, Tags};
 use capsule_engine::{
-    Adopt, AfterEvent, Finish, Kind, OnFailure, OperationFilter, OperationId, Outcome, Silent, Stage, Wait,
+    Adopt, AfterEvent, DeployRequest, Finish, Kind, OnFailure, OperationFilter, OperationId, Outcome, Prospect, Silent,
+    Stage, Wait,
 };
 
 use cloud::{Bench, Fault, bad_gateway, request};
@@ -386,4 +387,94 @@ async fn an_ambiguous_prefix_lists_the_candidates() {
     assert_eq!(engine.find("wbe-1").await.unwrap_err().hint(), Some("Did you mean `web-1`?"));
     assert_eq!(engine.find("srv-2").await.unwrap().name, "web-2");
     assert_eq!(bad_gateway().effect(), Effect::Unknown);
+}
+
+/// Servers that are watched until the judge says that they are what they should be.
+fn watched(names: &[&str]) -> DeployRequest {
+    DeployRequest { wait: Wait::Ready, goal: Some(serde_json::json!({ "be": "good" })), ..request(names) }
+}
+
+fn refused() -> Error {
+    Error::new(ErrorKind::Timeout, "It never became good.").with_hint("Look at its console.")
+}
+
+#[tokio::test]
+async fn what_is_watched_is_ready_when_the_judge_says_so() {
+    let bench = Bench::new();
+    *bench.judge.script.lock().unwrap() = (vec![("installed", 100), ("good", 200)], Some(Prospect::Ready));
+    let engine = bench.open().await;
+    let outcomes = engine.deploy(watched(&["web"]), &Silent).await.unwrap();
+    assert!(is_done(&outcomes[0]), "{outcomes:?}");
+    let stages: Vec<&str> = outcomes[0].stages.iter().map(|passed| passed.stage.as_str()).collect();
+    assert_eq!(stages, ["ordered", "active", "address", "installed", "good"]);
+    assert!(outcomes[0].stages.is_sorted_by_key(|passed| passed.at));
+    let took = outcomes[0].stages[4].at.duration_since(outcomes[0].stages[2].at);
+    assert_eq!(took.as_secs(), 200);
+    let operation = engine.operation(&outcomes[0].operation).await.unwrap();
+    let events: Vec<&str> = operation.events.iter().map(|entry| entry.event.name()).collect();
+    assert_eq!(events, ["intended", "create_sent", "created", "up", "reached", "reached", "ready", "finished"]);
+    assert_eq!(engine.find("web").await.unwrap().goal, Some(serde_json::json!({ "be": "good" })));
+}
+
+#[tokio::test]
+async fn watching_goes_on_after_a_crash_at_any_event() {
+    for k in 1.. {
+        let bench = Bench::new();
+        *bench.judge.script.lock().unwrap() = (vec![("installed", 100), ("good", 200)], Some(Prospect::Ready));
+        let after_event: AfterEvent = Arc::new(move |n| assert!(n != k, "the process dies here"));
+        let engine = bench.try_open(Some(after_event)).await.unwrap();
+        let died = tokio::spawn(async move { engine.deploy(watched(&["web"]), &Silent).await }).await.is_err();
+        if !died {
+            assert!(k > 8, "a deploy that is watched has eight events");
+            break;
+        }
+        let outcomes = bench.open().await.resume(None, &Silent).await.unwrap();
+        assert!(outcomes.iter().all(is_done), "after event {k}: {outcomes:?}");
+        assert_exactly(&bench, &["web"]).await;
+        let engine = bench.open().await;
+        let operations = engine.operations(&OperationFilter::default()).await.unwrap();
+        let events = engine.operation(&operations[0].id).await.unwrap().events;
+        let reached = events.iter().filter(|entry| entry.event.name() == "reached").count();
+        assert_eq!(reached, 2, "after event {k}: each stage is written down once");
+    }
+}
+
+#[tokio::test]
+async fn what_never_becomes_good_is_kept_or_deleted_as_the_judge_says() {
+    for (fate, living) in [(OnFailure::Keep, &["web"][..]), (OnFailure::Delete, &[])] {
+        let bench = Bench::new();
+        let end = Prospect::Failed { error: refused(), fate };
+        *bench.judge.script.lock().unwrap() = (vec![("installed", 100)], Some(end));
+        let outcomes = bench.open().await.deploy(watched(&["web"]), &Silent).await.unwrap();
+        let error = failure(&outcomes[0]);
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Timeout, "It never became good."));
+        let hint = error.hint().unwrap();
+        let end = if fate == OnFailure::Keep { "costs money" } else { "was deleted" };
+        assert!(hint.starts_with("Look at its console. ") && hint.contains(end), "{hint}");
+        assert_eq!(outcomes[0].stages.last().unwrap().stage, "installed");
+        assert_exactly(&bench, living).await;
+    }
+}
+
+#[tokio::test]
+async fn what_vanishes_while_it_is_watched_is_gone() {
+    let bench = Bench::new();
+    let engine = bench.open().await;
+    let timeout = Some(Duration::from_secs(120));
+    let outcomes = engine.deploy(DeployRequest { timeout, ..watched(&["web"]) }, &Silent).await.unwrap();
+    assert!(matches!(outcomes[0].finish, Finish::StillRunning { .. }), "{outcomes:?}");
+    assert_eq!(engine.operation(&outcomes[0].operation).await.unwrap().stage, Stage::Installing);
+    bench.cloud.world.lock().unwrap().servers.clear();
+    let outcomes = engine.resume(None, &Silent).await.unwrap();
+    assert!(failure(&outcomes[0]).message().contains("vanished"), "{outcomes:?}");
+    assert_exactly(&bench, &[]).await;
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_that_nobody_can_judge() {
+    let bench = Bench::new();
+    let error =
+        bench.open().await.deploy(DeployRequest { goal: None, ..watched(&["web"]) }, &Silent).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_exactly(&bench, &[]).await;
 }

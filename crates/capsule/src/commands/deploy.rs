@@ -168,6 +168,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
             FailedServer::Delete => OnFailure::Delete,
             FailedServer::Keep => OnFailure::Keep,
         },
+        goal: None,
     };
     let engine = session.engine().await?;
     let progress = Progress::new(session.clock.clone());

@@ -12,7 +12,10 @@ use capsule_core::{
     InstanceStatus, Lifecycle, ManualClock, Order, OwnerId, PlanKind, Power, Provider, ProviderId, RawBody, Result,
     Retry, Scope, Tags,
 };
-use capsule_engine::{AfterEvent, Database, DeployRequest, Engine, OnFailure, Options, Placement, Providers, Wait};
+use capsule_engine::{
+    AfterEvent, Database, DeployRequest, Engine, Look, OnFailure, Options, Placement, Prospect, Providers, Readiness,
+    Wait, Watched,
+};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) const CLOUD: ProviderId = ProviderId::new("testcloud");
@@ -281,10 +284,33 @@ impl Providers for One {
     }
 }
 
+/// Judges by a script: each stage is passed so long after the server had its address, then this follows.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    clock: Arc<ManualClock>,
+    pub(crate) script: Mutex<(Vec<(&'static str, u64)>, Option<Prospect>)>,
+}
+
+#[async_trait]
+impl Readiness for Judge {
+    async fn look(&self, watched: &Watched) -> Look {
+        let since = watched.passed_at("address").expect("only what has an address is watched");
+        let (stages, end) = self.script.lock().unwrap().clone();
+        let due = |seconds: &u64| passed(since, self.clock.now(), Duration::from_secs(*seconds));
+        let all = stages.iter().all(|(_, seconds)| due(seconds));
+        let reached = stages.iter().filter(|(stage, seconds)| due(seconds) && watched.passed_at(stage).is_none());
+        Look {
+            reached: reached.map(|(stage, _)| (*stage).to_owned()).collect(),
+            prospect: end.filter(|_| all).unwrap_or_else(|| Prospect::Wait("being installed".to_owned())),
+        }
+    }
+}
+
 /// One cloud, one journal, one clock; engines come and go.
 pub(crate) struct Bench {
     pub(crate) cloud: Arc<TestCloud>,
     pub(crate) owner: OwnerId,
+    pub(crate) judge: Arc<Judge>,
     home: tempfile::TempDir,
 }
 
@@ -300,7 +326,8 @@ impl Bench {
             lag,
             boots_in: Duration::from_secs(40),
         };
-        Bench { cloud: Arc::new(cloud), owner: OwnerId::random(), home: tempfile::tempdir().unwrap() }
+        let judge = Arc::new(Judge { clock: Arc::clone(&cloud.clock), script: Mutex::default() });
+        Bench { cloud: Arc::new(cloud), owner: OwnerId::random(), judge, home: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn file(&self) -> PathBuf {
@@ -315,6 +342,7 @@ impl Bench {
             providers: Arc::new(One(Arc::clone(&self.cloud))),
             pace: 1,
             worker: "test".into(),
+            readiness: Some(Arc::clone(&self.judge) as Arc<dyn Readiness>),
             after_event,
         })
         .await
@@ -346,5 +374,6 @@ pub(crate) fn request(names: &[&str]) -> DeployRequest {
         wait: Wait::Running,
         timeout: None,
         on_failure: OnFailure::Delete,
+        goal: None,
     }
 }
