@@ -284,11 +284,14 @@ impl Providers for One {
     }
 }
 
+/// Stages, and what follows once they are passed.
+pub(crate) type Script = (Vec<(&'static str, u64)>, Option<Prospect>);
+
 /// Judges by a script: each stage is passed so long after the server had its address, then this follows.
 #[derive(Debug)]
 pub(crate) struct Judge {
     clock: Arc<ManualClock>,
-    pub(crate) script: Mutex<(Vec<(&'static str, u64)>, Option<Prospect>)>,
+    pub(crate) script: Mutex<Script>,
 }
 
 #[async_trait]
