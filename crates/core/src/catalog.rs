@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::ProviderId;
-use crate::money::Price;
+use crate::price::Price;
 
 /// Everything one vendor offers, as it stood at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,9 +15,11 @@ pub mod instance;
 pub mod money;
 pub mod nearest;
 pub mod net;
+pub mod price;
 pub mod provider;
 pub mod ssh;
 pub mod tags;
+pub mod tariff;
 
 pub use catalog::{Architecture, Catalog, Gpu, Image, Offer, Plan, PlanKind, Region, Stock};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -26,10 +28,12 @@ pub use instance::{
     Addresses, Instance, InstanceId, InstanceSpec, InstanceStatus, Order, OwnerId, Power, ProviderId, RawBody, Scope,
     SshKey, Token,
 };
-pub use money::{BillingRule, BillingUnit, Currency, Granularity, Money, MoneyError, Price};
+pub use money::{Currency, Money, MoneyError};
 pub use net::{Net, SystemNet};
+pub use price::{BillingRule, BillingUnit, DayCost, Extra, ExtraKind, Granularity, Life, Price};
 pub use provider::{
     Account, Capabilities, Connect, Descriptor, Lifecycle, Provider, Quota, Setting, SettingValue, Settings,
 };
 pub use ssh::PublicKey;
 pub use tags::Tags;
+pub use tariff::{Location, Part, Rate, Tariff, Transfer};

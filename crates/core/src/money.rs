@@ -1,18 +1,13 @@
-//! Exact money and what is charged for. No floats: vendors' JSON prices are read as text.
+//! Exact money. No floats: vendors' JSON prices are read as text.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use jiff::civil::Date;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// Hours in a month where a vendor names none: 365 days x 24 / 12.
-pub const HOURS_PER_MONTH: u32 = 730;
 
 /// An ISO 4217 code, such as `USD`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,6 +101,11 @@ impl Money {
         Money { amount: amount.normalize(), currency }
     }
 
+    /// `units` divided by ten so often: `constant(744, 5, USD)` is 0.00744 USD. For tables of facts.
+    pub const fn constant(units: u32, places: u32, currency: Currency) -> Self {
+        Money { amount: Decimal::from_parts(units, 0, 0, false, places), currency }
+    }
+
     /// Reads a number as a vendor writes it: `0.00744`, `5`, `1e-3`.
     ///
     /// # Errors
@@ -136,6 +136,16 @@ impl Money {
     pub fn checked_add(self, other: Money) -> Result<Money, MoneyError> {
         self.same(other)?;
         self.amount.checked_add(other.amount).map(|sum| Money::new(sum, self.currency)).ok_or(MoneyError::Overflow)
+    }
+
+    /// The difference, below zero where `other` is the larger.
+    ///
+    /// # Errors
+    /// [`MoneyError::Mixed`] or [`MoneyError::Overflow`].
+    pub fn checked_sub(self, other: Money) -> Result<Money, MoneyError> {
+        self.same(other)?;
+        let difference = self.amount.checked_sub(other.amount);
+        difference.map(|amount| Money::new(amount, self.currency)).ok_or(MoneyError::Overflow)
     }
 
     /// `self` times a number.
@@ -251,86 +261,6 @@ pub mod decimal_text {
     }
 }
 
-/// The time that one price amount pays for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BillingUnit {
-    /// One hour.
-    Hour,
-    /// One calendar month, whatever its length.
-    Month,
-}
-
-/// The smallest piece of time that is charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Granularity {
-    /// Each second.
-    Second,
-    /// Each started minute.
-    Minute,
-    /// Each started hour.
-    Hour,
-    /// Each started month, in advance.
-    Month,
-}
-
-/// How a vendor turns a price into a bill. Data, not code: vendors change it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BillingRule {
-    /// The smallest piece of time that is charged.
-    pub granularity: Granularity,
-    /// The least time that is charged.
-    pub minimum: Duration,
-    /// Whether a powered-off server costs the same.
-    pub stopped_is_billed: bool,
-    /// Where this is stated.
-    pub source: Cow<'static, str>,
-    /// When that was read.
-    pub as_of: Date,
-}
-
-/// An amount and the rule by which it is charged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Price {
-    /// What one unit costs, without tax.
-    pub amount: Money,
-    /// The unit.
-    pub per: BillingUnit,
-    /// The most that a calendar month can cost, or the vendor's published monthly price.
-    pub monthly_cap: Option<Money>,
-    /// How time is counted.
-    pub rule: BillingRule,
-}
-
-impl Price {
-    /// What an hour costs; for monthly products the month's 730th part.
-    ///
-    /// # Errors
-    /// [`MoneyError::Overflow`].
-    pub fn hourly(&self) -> Result<Money, MoneyError> {
-        match self.per {
-            BillingUnit::Hour => Ok(self.amount),
-            BillingUnit::Month => self.amount.checked_div(HOURS_PER_MONTH),
-        }
-    }
-
-    /// What a whole month costs, never more than the cap.
-    ///
-    /// # Errors
-    /// [`MoneyError::Overflow`], or [`MoneyError::Mixed`] if the cap is in another currency.
-    pub fn monthly(&self) -> Result<Money, MoneyError> {
-        let full = match self.per {
-            BillingUnit::Hour => self.amount.checked_mul(HOURS_PER_MONTH)?,
-            BillingUnit::Month => self.amount,
-        };
-        match self.monthly_cap {
-            Some(cap) => full.checked_min(cap),
-            None => Ok(full),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,20 +290,6 @@ mod tests {
         assert_eq!(size.price_monthly, None);
         let text: Size = serde_json::from_str(r#"{"price_hourly":"1e-3"}"#).unwrap();
         assert_eq!(text.price_hourly.to_string(), "0.001");
-    }
-
-    #[test]
-    fn a_month_never_costs_more_than_its_cap() {
-        let rule = BillingRule {
-            granularity: Granularity::Second,
-            minimum: Duration::from_secs(60),
-            stopped_is_billed: true,
-            source: "test".into(),
-            as_of: Date::constant(2026, 1, 1),
-        };
-        let price = Price { amount: usd("0.00744"), per: BillingUnit::Hour, monthly_cap: Some(usd("5")), rule };
-        assert_eq!(price.monthly().unwrap(), usd("5"));
-        assert_eq!(Price { monthly_cap: None, ..price }.monthly().unwrap(), usd("5.4312"));
     }
 
     #[test]

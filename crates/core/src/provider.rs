@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Transport;
 use crate::instance::{Instance, InstanceId, Order, Power, ProviderId, Scope};
+use crate::tariff::Tariff;
 
 /// A cloud that rents servers.
 ///
@@ -110,6 +111,8 @@ pub struct Descriptor {
     pub key_help: &'static str,
     /// The vendor's API reference.
     pub docs: &'static str,
+    /// How it bills: one for each kind of server that it sells.
+    pub tariffs: &'static [&'static Tariff],
 }
 
 /// Whether a provider still sells.

@@ -288,7 +288,7 @@ impl Engine {
             tags: own.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             token: instance.tags.token().and_then(|token| token.parse().ok()),
             foreign,
-            price: how.price,
+            price: how.price.map(Box::new),
             goal: how.goal,
         };
         self.inner.run_one(intent, &Silent, None).await?;

@@ -148,7 +148,7 @@ pub enum Intent {
         /// Whether somebody else made it.
         foreign: bool,
         /// What it costs, where known.
-        price: Option<Price>,
+        price: Option<Box<Price>>,
         /// What it is meant to be, for whoever looks at it; the engine passes it on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         goal: Option<Value>,

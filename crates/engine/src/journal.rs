@@ -417,9 +417,13 @@ fn facts(operation: &OperationId, state: &State, member: &Member) -> String {
     let Some(server) = &member.server else { return "null".to_owned() };
     let placement = state.placement_of(member);
     let (tags, price, foreign, created_at, goal) = match &state.intent {
-        Intent::Adopt { tags, price, foreign, goal, .. } => {
-            (tags.clone(), price.clone(), *foreign, server.created_at.unwrap_or(state.started), goal.clone())
-        }
+        Intent::Adopt { tags, price, foreign, goal, .. } => (
+            tags.clone(),
+            price.as_deref().cloned(),
+            *foreign,
+            server.created_at.unwrap_or(state.started),
+            goal.clone(),
+        ),
         _ => (
             state.deploy().map(|deploy| deploy.tags.clone()).unwrap_or_default(),
             placement.and_then(|placement| placement.price.clone()),

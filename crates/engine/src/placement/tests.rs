@@ -13,11 +13,20 @@ fn price(cents: u32, currency: Currency) -> Price {
     let rule = BillingRule {
         granularity: Granularity::Hour,
         minimum: std::time::Duration::ZERO,
+        minimum_each_start: false,
+        minimum_charge: None,
         stopped_is_billed: true,
         source: "test".into(),
         as_of: Date::constant(2026, 1, 1),
     };
-    Price { amount: money(cents, currency), per: BillingUnit::Hour, monthly_cap: None, rule }
+    Price {
+        amount: money(cents, currency),
+        per: BillingUnit::Hour,
+        monthly_cap: None,
+        setup: None,
+        extras: Vec::new(),
+        rule,
+    }
 }
 
 fn plan(id: &str, vcpus: u32, gib: u64) -> Plan {

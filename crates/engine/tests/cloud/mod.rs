@@ -28,6 +28,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     settings: &[],
     key_help: "",
     docs: "",
+    tariffs: &[],
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

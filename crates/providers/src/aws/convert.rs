@@ -1,20 +1,17 @@
 //! Wire to core and back, without I/O: the status table, the error table, plans and prices.
 
-use std::time::Duration;
-
 use capsule_core::http::{Diagnosis, Reply};
 use capsule_core::{
-    Addresses, Architecture, BillingRule, BillingUnit, Currency, Effect, ErrorKind, Gpu, Granularity, Image, Instance,
-    InstanceId, InstanceStatus, Money, Plan, PlanKind, Price, ProviderId, Quota, RawBody, Region, Retry, Tags,
+    Addresses, Architecture, BillingUnit, Currency, Effect, ErrorKind, Gpu, Image, Instance, InstanceId,
+    InstanceStatus, Money, Plan, PlanKind, Price, ProviderId, Quota, RawBody, Region, Retry, Tags,
 };
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Deserialize;
 
-use super::api;
 use super::query::{json_of, or_default};
+use super::{api, billing};
 
 /// Our name for it.
 pub(super) const PROVIDER: ProviderId = ProviderId::new("aws");
@@ -416,18 +413,8 @@ pub(super) fn price(native: &api::PricedProduct) -> Option<(&str, Price)> {
 }
 
 fn hourly(amount: Money) -> Price {
-    Price {
-        amount,
-        per: BillingUnit::Hour,
-        monthly_cap: None,
-        rule: BillingRule {
-            granularity: Granularity::Second,
-            minimum: Duration::from_secs(60),
-            stopped_is_billed: false,
-            source: "https://aws.amazon.com/ec2/pricing/on-demand/".into(),
-            as_of: Date::constant(2026, 8, 1),
-        },
-    }
+    // Virtual and whole machines are billed by one rule.
+    billing::VIRTUAL.price(amount, BillingUnit::Hour, None, 0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod api;
+mod billing;
 mod convert;
 mod credentials;
 mod launch;
@@ -81,6 +82,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     key_help: "Make an access key at https://console.aws.amazon.com/iam/ for a user with the policy AmazonEC2FullAccess, \
                and pricing:GetProducts and ssm:GetParameter for prices and current images.",
     docs: "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/",
+    tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

@@ -8,16 +8,15 @@ use std::time::Duration;
 use capsule_core::http::{Diagnosis, Reply};
 use capsule_core::tags::{FlatTags, OWNER, TOKEN};
 use capsule_core::{
-    Account, Addresses, Architecture, BillingRule, BillingUnit, Catalog, Currency, Error, ErrorKind, Gpu, Granularity,
-    Image, Instance, InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price, Quota, RawBody,
-    Region, Result, Retry, Scope, Stock, Tags,
+    Account, Addresses, Architecture, BillingUnit, Catalog, Currency, Error, ErrorKind, Gpu, Image, Instance,
+    InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price, Quota, RawBody, Region, Result,
+    Retry, Scope, Stock, Tags,
 };
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::{CAPABILITIES, DESCRIPTOR, api};
+use super::{CAPABILITIES, DESCRIPTOR, api, billing};
 
 /// A tag is one word of letters, digits and `:-_`, at most 255 of them.
 const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-_", escape: '_', max_length: 255 };
@@ -359,18 +358,8 @@ fn plan(size: api::Size) -> Plan {
 /// rounding to the vendor's own five and two places takes away.
 fn price(size: &api::Size) -> Option<Price> {
     let hourly = Money::new(size.price_hourly?, Currency::USD).round(5);
-    Some(Price {
-        amount: hourly,
-        per: BillingUnit::Hour,
-        monthly_cap: size.price_monthly.map(|amount| Money::new(amount, Currency::USD).round(2)),
-        rule: BillingRule {
-            granularity: Granularity::Second,
-            minimum: Duration::from_secs(60),
-            stopped_is_billed: true,
-            source: Cow::Borrowed("https://docs.digitalocean.com/products/droplets/details/pricing/"),
-            as_of: Date::constant(2026, 8, 7),
-        },
-    })
+    let monthly = size.price_monthly.map(|amount| Money::new(amount, Currency::USD).round(2));
+    Some(billing::VIRTUAL.price(hourly, BillingUnit::Hour, monthly, 0))
 }
 
 fn image(image: api::Image) -> Option<Image> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod api;
+mod billing;
 mod convert;
 
 use std::collections::HashMap;
@@ -48,6 +49,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
         actions:read, droplet:create, droplet:read, droplet:update, droplet:delete, image:read, regions:read, \
         sizes:read, ssh_key:create, ssh_key:read, tag:create and tag:read, or with full access.",
     docs: "https://docs.digitalocean.com/reference/api/digitalocean/",
+    tariffs: &[&billing::VIRTUAL],
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

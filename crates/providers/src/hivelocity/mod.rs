@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod api;
+mod billing;
 mod buy;
 mod convert;
 mod offers;
@@ -40,6 +41,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     key_help: "Make a key at https://my.hivelocity.net/account for a contact who may see and order devices, cancel them, \
         switch their power, see orders and manage ssh keys. Keys can be bound to addresses and can expire.",
     docs: "https://developers.hivelocity.net/reference/introduction",
+    tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

@@ -1,20 +1,16 @@
 //! What Hivelocity sells: rows of product and facility, described for people.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 
 use capsule_core::{
-    Architecture, BillingRule, BillingUnit, Catalog, Currency, Gpu, Granularity, Image, Money, Offer, Plan, PlanKind,
-    Price, Region, Stock,
+    Architecture, BillingUnit, Catalog, Currency, Gpu, Image, Money, Offer, Plan, PlanKind, Price, Region, Stock,
 };
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::api::{self, Family};
-use super::{DESCRIPTOR, convert};
+use super::{DESCRIPTOR, billing, convert};
 
 /// The groups of the shop whose products can be ordered at once. The others are built by hand on request.
 pub(super) const GROUPS: [&str; 4] = ["MAIN", "GPU", "OUTLET", "LANDING"];
@@ -119,18 +115,8 @@ fn price(stock: &api::Stock) -> Option<Price> {
     let hourly = stock.product_hourly_price.filter(|amount| *amount > Decimal::ZERO)?;
     let premium = stock.hourly_location_premium.unwrap_or_default();
     let usd = |amount| Money::new(amount, Currency::USD);
-    Some(Price {
-        amount: usd(hourly).checked_add(usd(premium)).ok()?,
-        per: BillingUnit::Hour,
-        monthly_cap: None,
-        rule: BillingRule {
-            granularity: Granularity::Hour,
-            minimum: Duration::from_secs(3600),
-            stopped_is_billed: true,
-            source: Cow::Borrowed("https://developers.hivelocity.net/reference/get_stock_resource"),
-            as_of: Date::constant(2024, 2, 1),
-        },
-    })
+    // Virtual and whole machines are billed by one rule.
+    Some(billing::VIRTUAL.price(usd(hourly).checked_add(usd(premium)).ok()?, BillingUnit::Hour, None, 0))
 }
 
 fn plan(stock: &api::Stock) -> Plan {

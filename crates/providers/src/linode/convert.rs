@@ -10,19 +10,19 @@ use base64::engine::general_purpose::STANDARD;
 use capsule_core::http::{Diagnosis, Reply};
 use capsule_core::tags::{FlatTags, OWNER, TOKEN};
 use capsule_core::{
-    Account, Addresses, Architecture, BillingRule, BillingUnit, Catalog, Currency, Effect, Error, ErrorKind, Gpu,
-    Granularity, Image, Instance, InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price,
-    PublicKey, RawBody, Region, Result, Retry, Scope, SshKey, Stock,
+    Account, Addresses, Architecture, BillingUnit, Catalog, Currency, Effect, Error, ErrorKind, Gpu, Image, Instance,
+    InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price, PublicKey, RawBody, Region, Result,
+    Retry, Scope, SshKey, Stock,
 };
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::api::{self, Job};
-use super::{CAPABILITIES, DESCRIPTOR};
+use super::{CAPABILITIES, DESCRIPTOR, billing};
 
 /// A tag is any text of 3 to 50 characters; we keep to those that every filter and URL takes.
 const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-.", escape: '_', max_length: 50 };
@@ -373,18 +373,7 @@ fn price(kind: &api::Type, region: &str) -> Option<Price> {
     let dollars = |amount: Option<Decimal>| {
         amount.filter(|amount| *amount > Decimal::ZERO).map(|amount| Money::new(amount, Currency::USD))
     };
-    Some(Price {
-        amount: dollars(hourly)?,
-        per: BillingUnit::Hour,
-        monthly_cap: dollars(monthly),
-        rule: BillingRule {
-            granularity: Granularity::Hour,
-            minimum: Duration::from_secs(3600),
-            stopped_is_billed: true,
-            source: Cow::Borrowed("https://www.linode.com/pricing/"),
-            as_of: Date::constant(2026, 9, 15),
-        },
-    })
+    Some(billing::VIRTUAL.price(dollars(hourly)?, BillingUnit::Hour, dollars(monthly), 0))
 }
 
 /// What can be ordered: an image under way cannot be, and a deprecated one should not be.

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod api;
+mod billing;
 mod convert;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     key_help: "Make a personal access token at https://cloud.linode.com/profile/tokens with read and write access to \
         Linodes and read access to Images. The user behind it must be unrestricted: others may not tag servers.",
     docs: "https://techdocs.akamai.com/linode-api/reference/api",
+    tariffs: &[&billing::VIRTUAL],
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

@@ -40,7 +40,7 @@ const VOLUME_OF: &str = "capsule-server";
 /// The name under which cloud-init looks for user-data.
 pub(super) const CLOUD_INIT: &str = "cloud-init";
 /// The root volume, where the order names no size: 20 GB, as the vendor counts.
-const ROOT_BYTES: u64 = 20_000_000_000;
+pub(super) const ROOT_BYTES: u64 = 20_000_000_000;
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message).with_provider(&DESCRIPTOR.id)

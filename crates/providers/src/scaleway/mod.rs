@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod api;
+mod billing;
 mod convert;
 mod making;
 mod offers;
@@ -60,6 +61,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     key_help: "Make an API key at https://console.scaleway.com/iam/api-keys for a user or application whose policy has \
         InstancesFullAccess, BlockStorageFullAccess and SSHKeysFullAccess in the project.",
     docs: "https://www.scaleway.com/en/developers/api/instances/",
+    tariffs: &[&billing::VIRTUAL],
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

@@ -1,18 +1,14 @@
 //! What Scaleway sells, in our words, without any I/O: plans, prices, stock and images.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::time::Duration;
 
 use capsule_core::{
-    Architecture, BillingRule, BillingUnit, Catalog, Currency, Gpu, Granularity, Image, Money, Offer, Plan, PlanKind,
-    Price, Region, Stock,
+    Architecture, BillingUnit, Catalog, Currency, Gpu, Image, Money, Offer, Plan, PlanKind, Price, Region, Stock,
 };
 use jiff::Timestamp;
-use jiff::civil::Date;
 
-use super::convert::ZONES;
-use super::{DESCRIPTOR, api};
+use super::convert::{ROOT_BYTES, ZONES};
+use super::{DESCRIPTOR, api, billing};
 
 /// What one zone sells.
 pub(super) struct Shelf {
@@ -92,19 +88,8 @@ fn plan(name: String, architecture: Architecture, kind: api::ServerType) -> Plan
 /// Euro for an hour, without tax. The monthly price that the vendor gives beside is 730 times that and caps nothing.
 fn price(kind: &api::ServerType) -> Option<Price> {
     let amount = Money::parse(kind.hourly_price.as_deref()?.get(), Currency::EUR).ok()?;
-    Some(Price {
-        // The vendor's prices have up to five places; what stands behind them is the noise of a float.
-        amount: amount.round(6),
-        per: BillingUnit::Hour,
-        monthly_cap: None,
-        rule: BillingRule {
-            granularity: Granularity::Hour,
-            minimum: Duration::from_secs(3600),
-            stopped_is_billed: false,
-            source: Cow::Borrowed("https://www.scaleway.com/en/pricing/virtual-instances/"),
-            as_of: Date::constant(2026, 8, 1),
-        },
-    })
+    // The vendor's prices have up to five places; what stands behind them is the noise of a float.
+    Some(billing::VIRTUAL.price(amount.round(6), BillingUnit::Hour, None, ROOT_BYTES / 1_000_000_000))
 }
 
 /// Whether a marketplace image is a plain operating system.

@@ -3,24 +3,22 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use capsule_core::http::{Diagnosis, Reply};
 use capsule_core::tags::FlatTags;
 use capsule_core::{
-    Account, Addresses, Architecture, BillingRule, BillingUnit, Catalog, Currency, Effect, Error, ErrorKind, Gpu,
-    Granularity, Image, Instance, InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price,
-    RawBody, Region, Result, Retry, Scope, Stock,
+    Account, Addresses, Architecture, BillingUnit, Catalog, Currency, Effect, Error, ErrorKind, Gpu, Image, Instance,
+    InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price, RawBody, Region, Result, Retry,
+    Scope, Stock,
 };
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::api::{self, ImageRef, Kind};
-use super::{CAPABILITIES, DESCRIPTOR};
+use super::{CAPABILITIES, DESCRIPTOR, billing};
 
 /// (unsure) No rule for tags is documented; the examples hold letters and spaces. These characters are safe in all.
 const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-_", escape: '_', max_length: 255 };
@@ -343,24 +341,15 @@ fn price(plan: &api::Plan, region: &str) -> Option<Price> {
         None => (plan.hourly_cost, plan.monthly_cost),
     };
     let sum = |amount: Option<Decimal>| amount.filter(|n| *n > Decimal::ZERO).map(|n| Money::new(n, Currency::USD));
-    let (per, amount, granularity) = match (sum(hourly), sum(monthly)) {
-        (Some(hourly), _) => (BillingUnit::Hour, hourly, Granularity::Hour),
-        (None, Some(monthly)) => (BillingUnit::Month, monthly, Granularity::Month),
-        (None, None) => return None,
-    };
-    Some(Price {
-        amount,
-        per,
-        monthly_cap: sum(monthly),
-        rule: BillingRule {
-            granularity,
-            // (unsure) One step, and the step of an hour itself.
-            minimum: Duration::from_secs(3600),
-            stopped_is_billed: true,
-            source: Cow::Borrowed("https://docs.vultr.com/platform/billing"),
-            as_of: Date::constant(2026, 5, 27),
-        },
-    })
+    match (sum(hourly), sum(monthly)) {
+        // Virtual and whole machines are billed by one rule.
+        (Some(hourly), monthly) => Some(billing::VIRTUAL.price(hourly, BillingUnit::Hour, monthly, 0)),
+        (None, Some(monthly)) => {
+            let price = billing::VIRTUAL.price(monthly, BillingUnit::Month, Some(monthly), 0);
+            Some(Price { rule: billing::MONTHLY.clone(), ..price })
+        }
+        (None, None) => None,
+    }
 }
 
 /// What a number alone orders: not the entries that stand for a snapshot, a backup, an application or an ISO image.

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod api;
+mod billing;
 mod convert;
 
 use std::collections::{HashMap, HashSet};
@@ -38,6 +39,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     key_help: "Enable the API at https://my.vultr.com/settings/#settingsapi and allow this machine's addresses there, \
         IPv4 and IPv6. The key of a sub-user needs the rights subscriptions_view, provisioning and subscriptions.",
     docs: "https://www.vultr.com/api/",
+    tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

@@ -1,0 +1,111 @@
+//! How vendors bill, as data: one [`Tariff`] for each kind of server that a provider sells, in that provider's
+//! `billing.rs`. Vendors change these facts, so each says where it was read and when.
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::catalog::PlanKind;
+use crate::money::{Currency, Money};
+use crate::price::{BillingRule, BillingUnit, Extra, ExtraKind, Price};
+
+/// How a vendor bills one kind of server, and what it bills beside the plan.
+#[derive(Debug, Serialize)]
+pub struct Tariff {
+    /// Which kind.
+    pub kind: PlanKind,
+    /// How time is counted.
+    pub rule: BillingRule,
+    /// What it bills in.
+    pub currency: Currency,
+    /// The disk that a server boots from.
+    pub root_disk: Part,
+    /// A public IPv4 address.
+    pub public_ipv4: Part,
+    /// Traffic.
+    pub transfer: Transfer,
+    /// A GiB of a further volume.
+    pub volume: Option<Rate>,
+    /// A GiB of a snapshot.
+    pub snapshot: Option<Rate>,
+    /// Whether some plans cost a fee with the order; [`Price::setup`] has it.
+    pub setup_fee: bool,
+    /// What the place does to the price.
+    pub location: Location,
+    /// What the prices say of taxes. A whole sentence.
+    pub tax: &'static str,
+}
+
+/// Something every server needs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// It is in the plan's price.
+    Included,
+    /// It comes on top, at this rate.
+    Apart(Rate),
+    /// It comes on top, at a rate that differs by place and is asked for with the plans' prices.
+    Asked,
+}
+
+/// What one unit of something costs.
+#[derive(Debug, Serialize)]
+pub struct Rate {
+    /// How much.
+    pub amount: Money,
+    /// For how long; `None` for what is used up, such as traffic.
+    pub per: Option<BillingUnit>,
+    /// Whether it is charged while the server is off.
+    pub while_stopped: bool,
+    /// Where this is stated.
+    pub source: &'static str,
+    /// When that was read.
+    pub as_of: Date,
+    /// Whether the source is the vendor's own and current; if not, what is shown says so.
+    pub sure: bool,
+}
+
+/// Traffic that leaves a server.
+#[derive(Debug, Serialize)]
+pub struct Transfer {
+    /// How the allowance that plans come with counts. A whole sentence.
+    pub allowance: &'static str,
+    /// A GiB beyond it.
+    pub overage: Option<Rate>,
+}
+
+/// What the place does to the price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Location {
+    /// Nothing.
+    Same,
+    /// Some places, or all, have prices of their own.
+    OwnPrices,
+    /// A premium is added, and is part of [`Price::amount`].
+    Premium,
+}
+
+impl Tariff {
+    /// A price under this tariff: what the catalogue states, and what comes beside it at a known rate. `root_gib` is the
+    /// root disk that a server gets unless the order says otherwise.
+    pub fn price(&self, amount: Money, per: BillingUnit, monthly_cap: Option<Money>, root_gib: u64) -> Price {
+        let beside = |what, part: &Part, count| match part {
+            Part::Apart(rate) => {
+                rate.per.map(|per| Extra { what, amount: rate.amount, per, count, while_stopped: rate.while_stopped })
+            }
+            Part::Included | Part::Asked => None,
+        };
+        let extras = [
+            beside(ExtraKind::RootDisk, &self.root_disk, root_gib),
+            beside(ExtraKind::PublicIpv4, &self.public_ipv4, 1),
+        ];
+        Price {
+            amount,
+            per,
+            monthly_cap,
+            setup: None,
+            extras: extras.into_iter().flatten().collect(),
+            rule: self.rule.clone(),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! How the vendor bills: the one place for it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use capsule_core::{
+    BillingRule, BillingUnit, Currency, Granularity, Location, Money, Part, PlanKind, Rate, Tariff, Transfer,
+};
+use jiff::civil::Date;
+
+const PRICING: &str = "https://www.scaleway.com/en/docs/instances/reference-content/understanding-instance-pricing/";
+const AS_OF: Date = Date::constant(2026, 8, 1);
+
+/// A GB of block storage for an hour. (unsure) The vendor's own page, of unknown age.
+const STORAGE: Rate = Rate {
+    amount: Money::constant(4, 5, Currency::EUR),
+    per: Some(BillingUnit::Hour),
+    while_stopped: true,
+    source: "https://www.scaleway.com/en/faq/how-am-i-billed-for-scaleway-elements-services/",
+    as_of: AS_OF,
+    sure: false,
+};
+
+/// Instances.
+pub(super) static VIRTUAL: Tariff = Tariff {
+    kind: PlanKind::Virtual,
+    rule: BillingRule {
+        granularity: Granularity::Hour,
+        minimum: Duration::from_secs(3600),
+        minimum_each_start: false,
+        minimum_charge: None,
+        // `stopped in place` is: the vendor keeps the slot.
+        stopped_is_billed: false,
+        source: Cow::Borrowed(PRICING),
+        as_of: AS_OF,
+    },
+    currency: Currency::EUR,
+    root_disk: Part::Apart(STORAGE),
+    public_ipv4: Part::Apart(Rate {
+        amount: Money::constant(4, 3, Currency::EUR),
+        per: Some(BillingUnit::Hour),
+        while_stopped: true,
+        source: "https://www.scaleway.com/en/docs/ipam/reference-content/understanding-ip-billing",
+        as_of: Date::constant(2025, 6, 26),
+        sure: false,
+    }),
+    transfer: Transfer { allowance: "Traffic is not charged; the bandwidth depends on the type.", overage: None },
+    volume: Some(STORAGE),
+    snapshot: Some(STORAGE),
+    setup_fee: false,
+    location: Location::OwnPrices,
+    tax: "Prices are in euro, without VAT.",
+};
