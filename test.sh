@@ -84,6 +84,8 @@ lint() {
 
 rust() {
     need cloud-init cloud-init
+    # Debian keeps the server's programs out of the path; tests/postgres.sh finds them.
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
     say "Rust tests"
     cargo test --workspace --all-features --locked --quiet
 }

@@ -1,7 +1,6 @@
 //! The facade: every way to start, continue and read operations.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::event::{Deploy, Intent, Server};
 use crate::flow::{Timing, later};
-use crate::journal::{Begin, Begun, Held, Journal, Key, Stored};
+use crate::journal::{Begin, Begun, Database, Held, Journal, Key, Stored};
 use crate::operation::{Deployed, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Update, Wait};
 use crate::placement::Placement;
 use crate::poll::Cloud;
@@ -34,15 +33,6 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(2);
 const CREATES_AT_ONCE: usize = 16;
 /// How long a deletion is waited for.
 const DELETE_WITHIN: Duration = Duration::from_secs(30 * 60);
-
-/// Where the journal is.
-#[derive(Debug, Clone)]
-pub enum Database {
-    /// A file, made if it is missing, readable by its owner alone.
-    Sqlite(PathBuf),
-    /// Another database by its URL.
-    Url(String),
-}
 
 /// Where drivers come from.
 #[async_trait]

@@ -8,11 +8,19 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyPool, Row, Transaction};
 
+pub use self::database::Database;
 use self::database::store;
-use crate::engine::{AfterEvent, Database, OperationFilter};
+use crate::engine::{AfterEvent, OperationFilter};
 use crate::event::{Entry, Event, Intent};
 use crate::operation::{OperationId, Record};
 use crate::state::{Member, State};
+
+/// Takes the oldest operation that nobody works on. The guard stands outside the subquery as well: PostgreSQL does not
+/// run that again for a row that another worker has just taken, and without the guard would give it to both.
+const CLAIM_NEXT: &str = "UPDATE operation SET lease_owner = $1, lease_until = $2, version = version + 1 \
+                          WHERE id = (SELECT id FROM operation WHERE owner = $3 AND is_open = 1 AND lease_until < $4 \
+                                      ORDER BY created_at, id LIMIT 1) \
+                          AND is_open = 1 AND lease_until < $4 RETURNING id, version";
 
 /// An operation that this process may append to.
 #[derive(Debug, Clone)]
@@ -78,7 +86,7 @@ impl Journal {
             Journal { pool, is_sqlite, owner, worker, committed: std::sync::atomic::AtomicU64::new(0), after_event };
         if !database::is_current(&journal.pool).await {
             let mut tx = journal.begin().await?;
-            database::migrate(&mut tx).await?;
+            database::migrate(&mut tx, is_sqlite).await?;
             tx.commit().await.map_err(|error| store("migrate", error))?;
         }
         Ok(journal)
@@ -95,6 +103,16 @@ impl Journal {
     /// # Errors
     /// [`ErrorKind::Conflict`] for a name or key that is taken.
     pub(crate) async fn intend(&self, begins: Vec<Begin>, at: Timestamp, lease_until: Timestamp) -> Result<Begun> {
+        loop {
+            // Where another process wrote the same key down meanwhile, its operations are found at the second try.
+            if let Some(begun) = self.try_to_intend(&begins, at, lease_until).await? {
+                return Ok(begun);
+            }
+        }
+    }
+
+    /// `None` when somebody else was faster with the same key.
+    async fn try_to_intend(&self, begins: &[Begin], at: Timestamp, lease_until: Timestamp) -> Result<Option<Begun>> {
         let mut tx = self.begin().await?;
         if let Some(key) = begins.iter().find_map(|begin| begin.key.as_ref()) {
             let sql = "SELECT id, digest FROM operation WHERE owner = $1 AND idempotency_key = $2 ORDER BY part";
@@ -109,24 +127,31 @@ impl Journal {
                 return Err(Error::new(ErrorKind::Conflict, message).with_hint("Use a new key for a new request."));
             }
             if !rows.is_empty() {
-                return rows.iter().map(|row| text(row, "id")?.parse()).collect::<Result<_>>().map(Begun::Before);
+                return rows
+                    .iter()
+                    .map(|row| text(row, "id")?.parse())
+                    .collect::<Result<_>>()
+                    .map(Begun::Before)
+                    .map(Some);
             }
         }
         let mut held = Vec::with_capacity(begins.len());
         for begin in begins {
-            let entry = Entry { at, event: Event::Intended { intent: begin.intent } };
+            let entry = Entry { at, event: Event::Intended { intent: begin.intent.clone() } };
             let state = State::begin(&entry)?;
             if matches!(state.intent, Intent::Deploy(_) | Intent::Adopt { .. }) {
                 self.refuse_taken_names(&mut tx, &state).await?;
             }
-            self.insert(&mut tx, &begin.id, &state, begin.key.as_ref(), begin.part, at, lease_until).await?;
+            if !self.insert(&mut tx, begin, &state, at, lease_until).await? {
+                return Ok(None);
+            }
             insert_event(&mut tx, &begin.id, 1, &entry).await?;
-            held.push(Held { id: begin.id, state, version: 1, seq: 1 });
+            held.push(Held { id: begin.id.clone(), state, version: 1, seq: 1 });
         }
         let events = held.len();
         tx.commit().await.map_err(|error| store("write", error))?;
         self.count(events);
-        Ok(Begun::New(held))
+        Ok(Some(Begun::New(held)))
     }
 
     async fn refuse_taken_names(&self, tx: &mut Transaction<'static, Any>, state: &State) -> Result<()> {
@@ -150,32 +175,30 @@ impl Journal {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one statement's columns")]
+    /// Whether the operation was new: one of the same key is not written a second time.
     async fn insert(
         &self,
         tx: &mut Transaction<'static, Any>,
-        id: &OperationId,
+        Begin { id, key, part, .. }: &Begin,
         state: &State,
-        key: Option<&Key>,
-        part: i64,
         at: Timestamp,
         lease_until: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let subject = match &state.intent {
             Intent::Destroy { server } | Intent::Power { server, .. } => Some(server.id.to_string()),
             _ => None,
         };
         let sql = "INSERT INTO operation (id, owner, kind, subject, idempotency_key, part, digest, state, is_open, next_at, \
                    created_at, updated_at, version, lease_owner, lease_until) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, NULL, $9, $10, 1, $11, $12)";
-        sqlx::query(sql)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, NULL, $9, $10, 1, $11, $12) ON CONFLICT DO NOTHING";
+        let inserted = sqlx::query(sql)
             .bind(id.as_str())
             .bind(self.owner.as_str())
             .bind(state.intent.kind().as_str())
             .bind(subject)
-            .bind(key.map(|key| key.key.clone()))
-            .bind(part)
-            .bind(key.map(|key| key.digest.clone()))
+            .bind(key.as_ref().map(|key| key.key.clone()))
+            .bind(*part)
+            .bind(key.as_ref().map(|key| key.digest.clone()))
             .bind(to_json(state))
             .bind(at.as_millisecond())
             .bind(at.as_millisecond())
@@ -184,8 +207,11 @@ impl Journal {
             .execute(&mut **tx)
             .await
             .map_err(|error| store("write", error))?;
+        if inserted.rows_affected() == 0 {
+            return if key.is_some() { Ok(false) } else { Err(damaged("two operations have one id")) };
+        }
         if !matches!(state.intent, Intent::Deploy(_) | Intent::Adopt { .. }) {
-            return Ok(());
+            return Ok(true);
         }
         for member in &state.members {
             let sql = "INSERT INTO instance (operation, name, owner, id, status, addresses, facts, gone_at) \
@@ -202,7 +228,7 @@ impl Journal {
                 .await
                 .map_err(|error| not_unique(error, member))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes one event and everything that follows from it in one transaction.
@@ -282,17 +308,27 @@ impl Journal {
 
     /// Takes any open operation that nobody works on.
     pub(crate) async fn claim_next(&self, now: Timestamp, until: Timestamp) -> Result<Option<Held>> {
-        // The guard stands outside the subquery as well: without it PostgreSQL lets two workers claim one row.
-        let sql = "UPDATE operation SET lease_owner = $1, lease_until = $2, version = version + 1 \
-                   WHERE id = (SELECT id FROM operation WHERE owner = $3 AND is_open = 1 AND lease_until < $4 \
-                               ORDER BY created_at, id LIMIT 1) \
-                   AND is_open = 1 AND lease_until < $4 RETURNING id, version";
-        let query = sqlx::query(sql).bind(&self.worker).bind(until.as_millisecond()).bind(self.owner.as_str());
-        let row = query.bind(now.as_millisecond()).fetch_optional(&self.pool).await;
-        match row.map_err(|error| store("write", error))? {
-            Some(row) => self.load(&row).await.map(Some),
-            None => Ok(None),
+        loop {
+            if let Some(row) = self.claim_by(CLAIM_NEXT, now, until).await? {
+                return self.load(&row).await.map(Some);
+            }
+            // Two that reached for one row at one time: the guard refused the later one, and there may be more.
+            if self.is_sqlite || !self.is_any_free(now).await? {
+                return Ok(None);
+            }
         }
+    }
+
+    async fn claim_by(&self, sql: &'static str, now: Timestamp, until: Timestamp) -> Result<Option<AnyRow>> {
+        let query = sqlx::query(sql).bind(&self.worker).bind(until.as_millisecond()).bind(self.owner.as_str());
+        let rows = query.bind(now.as_millisecond()).fetch_all(&self.pool).await;
+        rows.map(|mut rows| rows.pop()).map_err(|error| store("write", error))
+    }
+
+    async fn is_any_free(&self, now: Timestamp) -> Result<bool> {
+        let sql = "SELECT id FROM operation WHERE owner = $1 AND is_open = 1 AND lease_until < $2 LIMIT 1";
+        let query = sqlx::query(sql).bind(self.owner.as_str()).bind(now.as_millisecond());
+        query.fetch_all(&self.pool).await.map(|rows| !rows.is_empty()).map_err(|error| store("read", error))
     }
 
     /// Takes this operation, if it is open and nobody else works on it.
@@ -300,8 +336,8 @@ impl Journal {
         let sql = "UPDATE operation SET lease_owner = $1, lease_until = $2, version = version + 1 \
                    WHERE id = $3 AND is_open = 1 AND lease_until < $4 RETURNING id, version";
         let query = sqlx::query(sql).bind(&self.worker).bind(until.as_millisecond()).bind(id.as_str());
-        let row = query.bind(now.as_millisecond()).fetch_optional(&self.pool).await;
-        match row.map_err(|error| store("write", error))? {
+        let rows = query.bind(now.as_millisecond()).fetch_all(&self.pool).await;
+        match rows.map_err(|error| store("write", error))?.pop() {
             Some(row) => self.load(&row).await.map(Some),
             None => Ok(None),
         }

@@ -27,7 +27,8 @@ mod journal;
 mod poll;
 mod run;
 
-pub use engine::{Adopt, AfterEvent, Database, DeployRequest, Engine, OperationFilter, Options, Providers};
+pub use engine::{Adopt, AfterEvent, DeployRequest, Engine, OperationFilter, Options, Providers};
+pub use journal::Database;
 pub use operation::{
     Deployed, Finish, Kind, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Stage, Update, Wait,
 };

@@ -1,17 +1,43 @@
 //! The way to the database: connections, schema, and what its errors mean.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use capsule_core::{Error, ErrorKind, Result};
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
 
 use super::{damaged, text};
-use crate::engine::Database;
+
+/// Where the journal is.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A file, made if it is missing, readable by its owner alone.
+    Sqlite(PathBuf),
+    /// PostgreSQL, as `postgres://USER:PASSWORD@HOST:PORT/NAME`. Secret, because of the password.
+    Url(SecretString),
+}
+
+impl Database {
+    /// The database that a URL names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for one that is not PostgreSQL's; it does not quote the URL.
+    pub fn parse(url: SecretString) -> Result<Self> {
+        if ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme)) {
+            return Ok(Database::Url(url));
+        }
+        Err(Error::new(ErrorKind::Config, "The journal's database is not given as a URL of PostgreSQL.")
+            .with_hint("It looks like postgres://USER:PASSWORD@HOST:5432/NAME."))
+    }
+}
 
 /// The schema, one numbered file for each step. Never change one that was released: add the next.
 const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_journal.sql")];
+
+/// What keeps two processes from migrating one PostgreSQL at one time: any number that only we lock.
+const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(4857104)";
 
 /// A pool of connections, and whether they are SQLite's.
 ///
@@ -21,7 +47,7 @@ pub(super) async fn connect(database: &Database) -> Result<(AnyPool, bool)> {
     sqlx::any::install_default_drivers();
     let (url, is_sqlite) = match database {
         Database::Sqlite(path) => (sqlite_url(path)?, true),
-        Database::Url(url) => (url.clone(), url.starts_with("sqlite:")),
+        Database::Url(url) => (url.expose_secret().to_owned(), url.expose_secret().starts_with("sqlite:")),
     };
     // The pool tries again for as long as its time allows, whatever the error: the first connection speaks for it.
     let mut first = AnyConnection::connect(&url).await.map_err(|error| store("open", error))?;
@@ -66,7 +92,10 @@ pub(super) async fn is_current(pool: &AnyPool) -> bool {
 ///
 /// # Errors
 /// [`ErrorKind::Store`] for a journal of a newer version.
-pub(super) async fn migrate(tx: &mut Transaction<'static, Any>) -> Result<()> {
+pub(super) async fn migrate(tx: &mut Transaction<'static, Any>, is_sqlite: bool) -> Result<()> {
+    if !is_sqlite {
+        tx.execute(MIGRATION_LOCK).await.map_err(|error| store("migrate", error))?;
+    }
     let meta = "CREATE TABLE IF NOT EXISTS meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)";
     tx.execute(meta).await.map_err(|error| store("migrate", error))?;
     let row = sqlx::query("SELECT value FROM meta WHERE key = 'schema'").fetch_optional(&mut **tx).await;
@@ -99,29 +128,75 @@ pub(super) async fn migrate(tx: &mut Transaction<'static, Any>) -> Result<()> {
 
 /// What the database says, in a sentence for users.
 pub(super) fn store(doing: &str, error: sqlx::Error) -> Error {
-    const LOCKED: &str = "Wait until the other process is done, then try again.";
-    const DISK: &str = "Make room on the disk, then go on with `capsule resume`: what was written is safe.";
     const RIGHTS: &str =
         "Check that the journal and its folder belong to you and can be written, or use another --home.";
-    const DAMAGED: &str = "Keep the file for a repair and use another --home meanwhile.";
-    let code = error.as_database_error().and_then(|error| error.code());
-    // SQLite's result codes, https://sqlite.org/rescode.html: the low byte is the primary one.
-    let primary = code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
-    let (what, hint) = match primary {
-        Some(5 | 6) => ("is locked by another process", LOCKED),
-        Some(13) => ("cannot be written because the disk is full", DISK),
-        Some(3 | 8 | 14 | 23) => ("cannot be opened or may not be written", RIGHTS),
-        Some(10) => ("cannot be read or written: the disk reports an error", RIGHTS),
-        Some(11 | 26) => ("is damaged or is no journal", DAMAGED),
-        _ if matches!(error, sqlx::Error::PoolTimedOut) => ("did not answer in time", LOCKED),
-        _ => {
-            let message = format!("The journal failed ({doing}): {error}.");
-            return Error::new(ErrorKind::Store, message).with_hint(RIGHTS);
+    const UNREACHABLE: &str =
+        "Check that the database runs and can be reached, then go on with `capsule resume`: what was written is safe.";
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+    let (what, hint) = match (&error, code.len()) {
+        // SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html: SQLite's codes are never as long.
+        (_, 5) => match by_sql_state(&code) {
+            Some(known) => known,
+            None => return unforeseen(doing, &error, UNREACHABLE),
+        },
+        (_, 1..) => match by_result_code(&code, RIGHTS) {
+            Some(known) => known,
+            None => return unforeseen(doing, &error, RIGHTS),
+        },
+        (sqlx::Error::PoolTimedOut, _) => ("did not answer in time", LOCKED),
+        (sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed, _) => {
+            return unforeseen(doing, &error, UNREACHABLE);
         }
+        _ => return unforeseen(doing, &error, RIGHTS),
     };
     Error::new(ErrorKind::Store, format!("The journal {what}."))
         .with_operation(format!("journal.{doing}"))
         .with_hint(hint)
+}
+
+const LOCKED: &str = "Wait until the other process is done, then try again.";
+const DISK: &str = "Make room on the disk, then go on with `capsule resume`: what was written is safe.";
+
+fn unforeseen(doing: &str, error: &sqlx::Error, hint: &str) -> Error {
+    Error::new(ErrorKind::Store, format!("The journal failed ({doing}): {error}.")).with_hint(hint)
+}
+
+/// SQLite's result codes, https://sqlite.org/rescode.html: the low byte is the primary one.
+fn by_result_code(code: &str, rights: &'static str) -> Option<(&'static str, &'static str)> {
+    const DAMAGED: &str = "Keep the file for a repair and use another --home meanwhile.";
+    Some(match code.parse::<u32>().ok()? & 0xff {
+        5 | 6 => ("is locked by another process", LOCKED),
+        13 => ("cannot be written because the disk is full", DISK),
+        3 | 8 | 14 | 23 => ("cannot be opened or may not be written", rights),
+        10 => ("cannot be read or written: the disk reports an error", rights),
+        11 | 26 => ("is damaged or is no journal", DAMAGED),
+        _ => return None,
+    })
+}
+
+fn by_sql_state(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "28000" | "28P01" => ("is in a database that refuses the user or the password", "Check both in its URL."),
+        "3D000" => (
+            "is in a database that does not exist",
+            "Make it with `createdb NAME`; Capsule makes its own tables in it.",
+        ),
+        "42501" => (
+            "is in a database where this user lacks a right",
+            "The user must be allowed to make and use tables in the schema: `GRANT ALL ON SCHEMA public TO ...`.",
+        ),
+        "53100" => ("cannot be written because the disk is full", DISK),
+        "53300" => (
+            "is in a database that has no connection free",
+            "Raise its `max_connections`, or run fewer processes; then go on with `capsule resume`.",
+        ),
+        "40001" | "40P01" | "55P03" => ("is locked by another process", LOCKED),
+        "57P01" | "57P02" | "57P03" => (
+            "is in a database that is starting or shutting down",
+            "Go on with `capsule resume` once it is up: what was written is safe.",
+        ),
+        _ => return None,
+    })
 }
 
 /// The URL of a file that only its owner may read.

@@ -1,8 +1,10 @@
 //! A cloud in memory whose every misbehaviour is scripted, and an engine over it with a real journal and no real time.
 
+#[path = "../postgres/mod.rs"]
+mod postgres;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -315,7 +317,8 @@ pub(crate) struct Bench {
     pub(crate) cloud: Arc<TestCloud>,
     pub(crate) owner: OwnerId,
     pub(crate) judge: Arc<Judge>,
-    home: tempfile::TempDir,
+    database: Database,
+    _home: tempfile::TempDir,
 }
 
 impl Bench {
@@ -331,16 +334,17 @@ impl Bench {
             boots_in: Duration::from_secs(40),
         };
         let judge = Arc::new(Judge { clock: Arc::clone(&cloud.clock), script: Mutex::default() });
-        Bench { cloud: Arc::new(cloud), owner: OwnerId::random(), judge, home: tempfile::tempdir().unwrap() }
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.home.path().join("journal.db")
+        let home = tempfile::tempdir().unwrap();
+        let database = match env!("CARGO_CRATE_NAME").ends_with("_on_postgres") {
+            true => Database::parse(postgres::Postgres::shared().database().into()).unwrap(),
+            false => Database::Sqlite(home.path().join("journal.db")),
+        };
+        Bench { cloud: Arc::new(cloud), owner: OwnerId::random(), judge, database, _home: home }
     }
 
     pub(crate) async fn try_open(&self, after_event: Option<AfterEvent>) -> Result<Engine> {
         Engine::open(Options {
-            database: Database::Sqlite(self.file()),
+            database: self.database.clone(),
             owner: self.owner.clone(),
             clock: Arc::clone(&self.cloud.clock) as Arc<dyn Clock>,
             providers: Arc::new(One(Arc::clone(&self.cloud))),

@@ -1,0 +1,4 @@
+//! The same on PostgreSQL.
+
+#[path = "create_once.rs"]
+mod create_once;
