@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capsule_core::http::{HttpTransport, Transport};
+use capsule_core::http::{HttpTransport, Ledgers, Transport};
 use capsule_core::{
     Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Lifecycle, Provider, ProviderId, Result, SettingValue,
     Settings, SystemClock,
@@ -43,6 +43,7 @@ pub struct Session {
 struct Shared {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
+    ledgers: Ledgers,
     /// Settings of every provider, read once.
     settings: HashMap<ProviderId, Result<Settings>>,
     connected: Mutex<HashMap<ProviderId, Arc<dyn Provider>>>,
@@ -89,7 +90,9 @@ impl Session {
                 (entry.descriptor.id.clone(), settings)
             })
             .collect();
-        let shared = Arc::new(Shared { transport, clock: clock.clone(), settings, connected: Mutex::default() });
+        let ledgers = Ledgers::within(home.join("limits"));
+        let shared =
+            Arc::new(Shared { transport, clock: clock.clone(), ledgers, settings, connected: Mutex::default() });
         Ok(Session { home, clock, global, config, shared })
     }
 
@@ -317,7 +320,10 @@ impl Shared {
     }
 
     async fn connect_with(&self, entry: &'static Entry, settings: Settings) -> Result<Arc<dyn Provider>> {
-        (entry.connect)(Connect { settings, transport: self.transport.clone(), clock: self.clock.clone() }).await
+        let Shared { transport, clock, ledgers, .. } = self;
+        let connect =
+            Connect { settings, transport: transport.clone(), clock: clock.clone(), ledgers: ledgers.clone() };
+        (entry.connect)(connect).await
     }
 }
 

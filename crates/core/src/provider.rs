@@ -14,7 +14,7 @@ use url::Url;
 use crate::catalog::{Catalog, PlanKind};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Transport;
+use crate::http::{Ledgers, Transport};
 use crate::instance::{Instance, InstanceId, Order, Power, ProviderId, Scope};
 use crate::tariff::Tariff;
 
@@ -202,6 +202,8 @@ pub struct Connect {
     pub transport: Arc<dyn Transport>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where the processes of this machine write down what they send.
+    pub ledgers: Ledgers,
 }
 
 /// What a provider can do.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use capsule_core::http::{HttpTransport, parse_base};
+use capsule_core::http::{HttpTransport, Ledgers, parse_base};
 use capsule_core::{
     Clock, Connect, Error, ErrorKind, InstanceId, Order, OwnerId, Power, Provider, Result, Scope, SettingValue,
     Settings, SystemClock, Token,
@@ -94,8 +94,8 @@ async fn connect(line: &str) -> Result<Arc<dyn Provider>> {
         lean: false,
         force_retired: true,
     };
-    let connect =
-        Connect { settings, transport: Arc::new(HttpTransport::new()), clock: Arc::new(HastyClock::default()) };
+    let (transport, clock) = (Arc::new(HttpTransport::new()), Arc::new(HastyClock::default()));
+    let connect = Connect { settings, transport, clock, ledgers: Ledgers::default() };
     (capsule_providers::find(&target.provider)?.connect)(connect).await
 }
 

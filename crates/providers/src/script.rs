@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use capsule_core::http::transport::whole;
-use capsule_core::http::{ByteStream, SendError, Transport};
+use capsule_core::http::{ByteStream, Ledgers, SendError, Transport};
 use capsule_core::{Connect, ManualClock, SettingValue, Settings};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -36,7 +36,8 @@ impl Script {
             ((*key).to_owned(), SettingValue { value: (*value).to_owned().into(), source: "test".into() })
         });
         let settings = Settings { values: values.collect(), ..Settings::default() };
-        Connect { settings, transport: self.clone(), clock: Arc::new(ManualClock::default()) }
+        let clock = Arc::new(ManualClock::default());
+        Connect { settings, transport: self.clone(), clock, ledgers: Ledgers::default() }
     }
 
     /// Every line it was asked, in order.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use capsule_core::http::HttpTransport;
+use capsule_core::http::{HttpTransport, Ledgers};
 use capsule_core::{
     Connect, Effect, ErrorKind, InstanceId, InstanceSpec, InstanceStatus, Order, OwnerId, Power, Provider, Scope,
     SettingValue, Settings, SshKey, SystemClock, Tags, Token,
@@ -28,7 +28,8 @@ async fn provider(regions: &[&str]) -> Arc<dyn Provider> {
         let value = std::env::var(env).unwrap_or_else(|_| default.to_owned());
         settings.values.insert(key.to_owned(), SettingValue { value: value.into(), source: "test".to_owned() });
     }
-    let connect = Connect { settings, transport: Arc::new(HttpTransport::new()), clock: Arc::new(SystemClock) };
+    let (transport, ledgers) = (Arc::new(HttpTransport::new()), Ledgers::default());
+    let connect = Connect { settings, transport, clock: Arc::new(SystemClock), ledgers };
     (find("aws").unwrap().connect)(connect).await.unwrap()
 }
 

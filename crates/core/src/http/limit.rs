@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::ledger::{BUSY, Ledger, Line, Turn, What};
 use crate::clock::{Clock, later};
 use crate::error::{Error, ErrorKind, Result, Retry};
 
@@ -107,10 +108,10 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     Some(wait.min(LONGEST))
 }
 
-/// Admits requests so that the account stays inside its limits.
+/// Admits requests so that the account stays inside its limits, together with the other processes on its ledger.
 #[derive(Debug)]
 pub struct Limiter {
-    state: Mutex<State>,
+    books: Mutex<Books>,
     /// One for each request under way.
     slots: Arc<Semaphore>,
     /// One fewer: what only looks or creates never holds the last slot.
@@ -118,12 +119,20 @@ pub struct Limiter {
     clock: Arc<dyn Clock>,
 }
 
+#[derive(Debug)]
+struct Books {
+    state: State,
+    /// Where the other processes write what they send; `None` where there is none, or none that works.
+    ledger: Option<Ledger>,
+    buckets: Vec<Bucket>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// What binds every call.
     account: Limit,
     /// What binds, beside that, the calls that name it.
-    named: BTreeMap<&'static str, Limit>,
+    named: BTreeMap<String, Limit>,
 }
 
 /// One limit: what is documented, and what the server said.
@@ -138,13 +147,16 @@ struct Limit {
 
 #[derive(Debug)]
 enum Level {
-    /// When the requests of the last stretch were sent.
+    /// When the requests of the last stretch were sent, the oldest first.
     Window { limit: usize, per: SignedDuration, sent: VecDeque<Timestamp> },
     /// Counted in millionths, so that every millisecond adds a whole number.
     Tokens { capacity: i64, refill_milli: i64, level: i64, at: Timestamp },
 }
 
 const TOKEN: i64 = 1_000_000;
+
+/// How much longer than documented a window is kept to, at most: what leaves in time may arrive too early.
+const JITTER: Duration = Duration::from_millis(250);
 
 /// How much of a limit only deletes may use: a twentieth, at least one, and nothing where one would be much.
 fn reserve(limit: usize) -> usize {
@@ -159,18 +171,11 @@ pub struct Permit {
 }
 
 impl Limiter {
-    /// A limiter whose buckets are full.
-    pub fn new(buckets: &[Bucket], concurrency: usize, clock: Arc<dyn Clock>) -> Self {
-        let mut state = State::default();
-        for bucket in buckets {
-            let limit = match bucket.name {
-                None => &mut state.account,
-                Some(name) => state.named.entry(name).or_default(),
-            };
-            limit.levels.push(Level::full(bucket.rate, clock.now()));
-        }
+    /// A limiter whose buckets are full, or as empty as the ledger says.
+    pub fn new(buckets: &[Bucket], concurrency: usize, ledger: Option<Ledger>, clock: Arc<dyn Clock>) -> Self {
+        let books = Books { buckets: buckets.to_vec(), state: State::full(buckets), ledger };
         Limiter {
-            state: Mutex::new(state),
+            books: Mutex::new(books),
             slots: Arc::new(Semaphore::new(concurrency.max(1))),
             normal_slots: Arc::new(Semaphore::new(concurrency.saturating_sub(1).max(1))),
             clock,
@@ -185,9 +190,11 @@ impl Limiter {
     pub async fn acquire(&self, bucket: Option<&'static str>, lane: Lane) -> Result<Permit> {
         const PATIENCE: Duration = Duration::from_secs(120);
         let patience = later(self.clock.now(), PATIENCE);
+        let mut busy = 0;
         loop {
             let now = self.clock.now();
-            let wait = self.state().wait(bucket, lane, now);
+            // Others may have sent more than is known here, so this wait is none too long.
+            let wait = self.books().state.wait(bucket, lane, now);
             if let Some(wait) = wait {
                 if later(now, wait) > patience {
                     let message = format!("The account's request limit is used up for the next {} s.", wait.as_secs());
@@ -200,12 +207,16 @@ impl Limiter {
             }
             // The slot comes last: whoever waits for the limit must not keep a delete from its slot.
             let permit = self.slot(lane).await;
-            let mut state = self.state();
-            let now = self.clock.now();
-            // Others may have gone ahead in the meantime.
-            if state.wait(bucket, lane, now).is_none() {
-                state.limits(bucket).for_each(|limit| limit.take(now));
-                return Ok(permit);
+            let taken = self.books().take(bucket, lane, &*self.clock, busy);
+            match taken {
+                Taken::Yes => return Ok(permit),
+                // Others have gone ahead in the meantime.
+                Taken::No => {}
+                Taken::Busy => {
+                    drop(permit);
+                    busy += 1;
+                    self.clock.sleep(BUSY).await;
+                }
             }
         }
     }
@@ -222,48 +233,163 @@ impl Limiter {
     /// Learns from an answer. What its headers say concerns the limit that the call named, or else the account's: a
     /// route with a limit of its own (a list of SSH keys, the creation of servers) reports that one.
     pub fn observe(&self, bucket: Option<&'static str>, status: StatusCode, hint: &Hint, now: Timestamp) {
-        let mut state = self.state();
-        let limit = match bucket {
-            None => &mut state.account,
-            Some(name) => state.named.entry(name).or_default(),
-        };
-        match hint.wait(status, now) {
+        let mut books = self.books();
+        let limit = books.state.limit(bucket);
+        let (what, at) = match hint.wait(status, now) {
             Some(wait) if matches!(status.as_u16(), 429 | 503) => {
                 let until = later(now, wait);
                 limit.silent_until = limit.silent_until.max(Some(until));
+                (What::Silent, until)
             }
-            _ => limit.hear(hint, now),
+            _ => {
+                let (Some(left), Some(reset)) = (hint.remaining, hint.reset) else { return };
+                // What the books say as well need not be written into them.
+                let more = limit.room(now).is_none_or(|room| i64::from(left) < room);
+                if !limit.hear(left, reset, now) || !more {
+                    return;
+                }
+                (What::Left(left), reset)
+            }
+        };
+        books.tell(Line { limit: bucket.map(str::to_owned), what, at }, now);
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().expect("no panic happens under this lock")
+    }
+}
+
+/// Whether a request was counted as sent.
+enum Taken {
+    Yes,
+    No,
+    /// Another process has the ledger.
+    Busy,
+}
+
+impl Books {
+    /// Counts a request as sent, if it may be sent now.
+    fn take(&mut self, bucket: Option<&'static str>, lane: Lane, clock: &dyn Clock, busy: u32) -> Taken {
+        /// After some three seconds: a process that has the ledger for so long is not at work but stopped.
+        const STOPPED: u32 = 3000;
+        let why = match self.try_take(bucket, lane, clock) {
+            Ok(Taken::Busy) if busy >= STOPPED => std::io::ErrorKind::WouldBlock.into(),
+            Ok(taken) => return taken,
+            Err(error) => error,
+        };
+        self.go_on_alone(&why);
+        self.try_take(bucket, lane, clock).unwrap_or(Taken::No)
+    }
+
+    fn try_take(&mut self, bucket: Option<&'static str>, lane: Lane, clock: &dyn Clock) -> std::io::Result<Taken> {
+        let Books { buckets, state, ledger } = self;
+        let mut turn = None;
+        if let Some(ledger) = ledger {
+            turn = ledger.turn(clock.now())?;
+            let Some(turn) = &turn else { return Ok(Taken::Busy) };
+            state.catch_up(turn, buckets, clock.now());
+        }
+        let now = clock.now();
+        if state.wait(bucket, lane, now).is_some() {
+            return Ok(Taken::No);
+        }
+        state.bound(bucket).for_each(|limit| limit.take(now, now));
+        if let Some(turn) = &mut turn {
+            let names = std::iter::once(None).chain(bucket.map(Some));
+            let sent = names.map(|name| Line { limit: name.map(str::to_owned), what: What::Sent, at: now });
+            turn.write(&sent.collect::<Vec<_>>(), || state.lines())?;
+        }
+        Ok(Taken::Yes)
+    }
+
+    /// Writes a word of the vendor's down for the others. If that cannot be done now they will hear it themselves.
+    fn tell(&mut self, line: Line, now: Timestamp) {
+        let Books { buckets, state, ledger } = self;
+        let Some(ledger) = ledger else { return };
+        let told = ledger.turn(now).and_then(|turn| {
+            let Some(mut turn) = turn else { return Ok(()) };
+            state.catch_up(&turn, buckets, now);
+            state.read(&line, now);
+            turn.write(&[line], || state.lines())
+        });
+        if let Err(error) = told {
+            self.go_on_alone(&error);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic happens under this lock")
+    /// A ledger that cannot be used costs no more than the sharing.
+    fn go_on_alone(&mut self, why: &std::io::Error) {
+        tracing::warn!(ledger = ?self.ledger, error = %why, "this process counts its requests for itself");
+        self.ledger = None;
     }
 }
 
 impl State {
+    fn full(buckets: &[Bucket]) -> Self {
+        let mut state = State::default();
+        for bucket in buckets {
+            state.limit(bucket.name).levels.push(Level::full(bucket.rate));
+        }
+        state
+    }
+
+    fn limit(&mut self, name: Option<&str>) -> &mut Limit {
+        match name {
+            None => &mut self.account,
+            Some(name) => self.named.entry(name.to_owned()).or_default(),
+        }
+    }
+
     /// The limits that bind a call.
-    fn limits(&mut self, bucket: Option<&'static str>) -> impl Iterator<Item = &mut Limit> {
+    fn bound(&mut self, bucket: Option<&'static str>) -> impl Iterator<Item = &mut Limit> {
         let named = bucket.and_then(|name| self.named.get_mut(name));
         std::iter::once(&mut self.account).chain(named)
     }
 
     /// How long until the call may go; `None` for now.
     fn wait(&mut self, bucket: Option<&'static str>, lane: Lane, now: Timestamp) -> Option<Duration> {
-        let wait = self.limits(bucket).map(|limit| limit.wait(lane, now)).max().unwrap_or_default();
+        let wait = self.bound(bucket).map(|limit| limit.wait(lane, now)).max().unwrap_or_default();
         (wait > SignedDuration::ZERO).then(|| Duration::try_from(wait).unwrap_or(LONGEST))
+    }
+
+    /// Takes in what others wrote since the last turn.
+    fn catch_up(&mut self, turn: &Turn<'_>, buckets: &[Bucket], now: Timestamp) {
+        if turn.afresh {
+            *self = State::full(buckets);
+        }
+        turn.news.iter().for_each(|line| self.read(line, now));
+    }
+
+    fn read(&mut self, line: &Line, now: Timestamp) {
+        let limit = self.limit(line.limit.as_deref());
+        match line.what {
+            What::Sent => limit.take(line.at.min(now), now),
+            What::Left(left) => _ = limit.hear(left, line.at, now),
+            What::Silent => limit.silent_until = limit.silent_until.max(Some(line.at.min(later(now, LONGEST)))),
+            What::Level(level) => limit.levels.iter_mut().for_each(|at| at.set(level, line.at.min(now))),
+        }
+    }
+
+    /// All that others need to know.
+    fn lines(&self) -> Vec<Line> {
+        let named = self.named.iter().map(|(name, limit)| (Some(name), limit));
+        std::iter::once((None, &self.account))
+            .chain(named)
+            .flat_map(|(name, limit)| limit.lines().map(move |(what, at)| Line { limit: name.cloned(), what, at }))
+            .collect()
     }
 }
 
 impl Limit {
-    fn hear(&mut self, hint: &Hint, now: Timestamp) {
-        let (Some(remaining), Some(reset)) = (hint.remaining, hint.reset) else { return };
+    /// Takes in how many the vendor has left until the reset; whether that is news.
+    fn hear(&mut self, remaining: u32, reset: Timestamp, now: Timestamp) -> bool {
         let reset = reset.min(later(now, LONGEST));
         // Answers overtake each other: until the time is over, only a lower number is news.
-        let news = self.told.is_none_or(|(left, until)| until <= now || remaining < left);
-        if news && reset > now {
+        let news = reset > now && self.told.is_none_or(|(left, until)| until <= now || remaining < left);
+        if news {
             self.told = Some((remaining, reset));
         }
+        news
     }
 
     fn wait(&mut self, lane: Lane, now: Timestamp) -> SignedDuration {
@@ -274,49 +400,86 @@ impl Limit {
         [silent, told, documented].into_iter().flatten().max().unwrap_or_default()
     }
 
-    fn take(&mut self, now: Timestamp) {
+    /// How many requests the documented limit leaves now; `None` where there is none.
+    fn room(&mut self, now: Timestamp) -> Option<i64> {
+        self.levels.iter_mut().map(|level| level.room(now)).min()
+    }
+
+    /// Counts a request that was sent at `at`.
+    fn take(&mut self, at: Timestamp, now: Timestamp) {
         if let Some((left, _)) = &mut self.told {
             *left = left.saturating_sub(1);
         }
-        self.levels.iter_mut().for_each(|level| level.take(now));
+        self.levels.iter_mut().for_each(|level| level.take(at, now));
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (What, Timestamp)> {
+        let windows = self.levels.iter().filter_map(|level| match level {
+            Level::Window { sent, .. } => Some(sent),
+            Level::Tokens { .. } => None,
+        });
+        let tokens = self.levels.iter().filter_map(|level| match level {
+            Level::Tokens { level, at, .. } => Some((What::Level(*level), *at)),
+            Level::Window { .. } => None,
+        });
+        // The longest window remembers the most, and of several stores the lowest speaks for all.
+        let sent = windows.max_by_key(|sent| sent.len()).into_iter().flatten().map(|at| (What::Sent, *at));
+        let level = tokens.min_by_key(|(what, _)| if let What::Level(level) = what { *level } else { 0 });
+        let told = self.told.map(|(left, until)| (What::Left(left), until));
+        sent.chain(level).chain(told).chain(self.silent_until.map(|until| (What::Silent, until)))
     }
 }
 
 impl Level {
-    fn full(rate: Rate, now: Timestamp) -> Self {
+    fn full(rate: Rate) -> Self {
         match rate {
             Rate::Window { requests, per } => Level::Window {
                 limit: requests as usize,
-                per: SignedDuration::try_from(per).unwrap_or(SignedDuration::MAX),
+                // One request may travel faster than another.
+                per: SignedDuration::try_from(per + JITTER.min(per / 20)).unwrap_or(SignedDuration::MAX),
                 sent: VecDeque::new(),
             },
             Rate::Tokens { capacity, refill_milli } => Level::Tokens {
                 capacity: i64::from(capacity) * TOKEN,
                 refill_milli: i64::from(refill_milli).max(1),
                 level: i64::from(capacity) * TOKEN,
-                at: now,
+                at: Timestamp::UNIX_EPOCH,
             },
         }
     }
 
-    fn wait(&mut self, lane: Lane, now: Timestamp) -> SignedDuration {
-        let keep = |limit: usize| if lane == Lane::Normal { reserve(limit) } else { 0 };
+    /// Brings it up to date, and says how many requests it leaves.
+    fn room(&mut self, now: Timestamp) -> i64 {
         match self {
             Level::Window { limit, per, sent } => {
                 while sent.front().is_some_and(|first| now.duration_since(*first) >= *per) {
                     sent.pop_front();
                 }
-                let usable = limit.saturating_sub(keep(*limit)).max(1);
-                match sent.len().checked_sub(usable) {
-                    None => SignedDuration::ZERO,
-                    Some(first_to_leave) => per.saturating_sub(now.duration_since(sent[first_to_leave])),
-                }
+                i64::try_from(limit.saturating_sub(sent.len())).unwrap_or(i64::MAX)
             }
             Level::Tokens { capacity, refill_milli, level, at } => {
                 // Only whole milliseconds are counted; the rest of one stays for the next look.
                 let passed = i64::try_from(now.duration_since(*at).as_millis()).unwrap_or(i64::MAX).max(0);
                 *level = level.saturating_add(passed.saturating_mul(*refill_milli)).min(*capacity);
                 *at = at.checked_add(SignedDuration::from_millis(passed)).unwrap_or(now);
+                *level / TOKEN
+            }
+        }
+    }
+
+    fn wait(&mut self, lane: Lane, now: Timestamp) -> SignedDuration {
+        let keep = |limit: usize| if lane == Lane::Normal { reserve(limit) } else { 0 };
+        self.set_back(now);
+        self.room(now);
+        match self {
+            Level::Window { limit, per, sent } => {
+                let usable = limit.saturating_sub(keep(*limit)).max(1);
+                match sent.len().checked_sub(usable) {
+                    None => SignedDuration::ZERO,
+                    Some(first_to_leave) => per.saturating_sub(now.duration_since(sent[first_to_leave])),
+                }
+            }
+            Level::Tokens { capacity, refill_milli, level, .. } => {
                 let kept = i64::try_from(keep(usize::try_from(*capacity / TOKEN).unwrap_or(0))).unwrap_or(0);
                 let missing = (TOKEN * (1 + kept) - *level).max(0);
                 SignedDuration::from_millis((missing + *refill_milli - 1) / *refill_milli)
@@ -324,10 +487,37 @@ impl Level {
         }
     }
 
-    fn take(&mut self, now: Timestamp) {
+    fn take(&mut self, at: Timestamp, now: Timestamp) {
         match self {
-            Level::Window { sent, .. } => sent.push_back(now),
-            Level::Tokens { level, .. } => *level -= TOKEN,
+            // It has left already.
+            Level::Window { per, .. } if now.duration_since(at) >= *per => {}
+            Level::Window { sent, .. } => {
+                let last = sent.back().copied();
+                sent.push_back(last.map_or(at, |last| last.max(at)));
+            }
+            Level::Tokens { .. } => {
+                self.room(at);
+                if let Level::Tokens { level, .. } = self {
+                    *level -= TOKEN;
+                }
+            }
+        }
+    }
+
+    /// Leaves nothing in the future if the machine's clock was set back: that would be waited for.
+    fn set_back(&mut self, now: Timestamp) {
+        match self {
+            Level::Window { sent, .. } => {
+                sent.iter_mut().rev().take_while(|at| **at > now).for_each(|at| *at = now);
+            }
+            Level::Tokens { at, .. } => *at = now.min(*at),
+        }
+    }
+
+    /// What another process left in the store.
+    fn set(&mut self, millionths: i64, then: Timestamp) {
+        if let Level::Tokens { capacity, level, at, .. } = self {
+            (*level, *at) = (millionths.min(*capacity), then);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod auth;
 mod call;
 mod endpoint;
+mod ledger;
 pub mod limit;
 pub mod page;
 pub mod redact;
@@ -26,6 +27,7 @@ use url::Url;
 pub use self::auth::{Authenticator, HeaderKey};
 pub use self::call::{Call, Class};
 pub use self::endpoint::{check_base, encode, parse_base};
+pub use self::ledger::{Ledger, Ledgers};
 pub use self::limit::{Bucket, Hint, Lane, Limiter, Rate};
 pub use self::reply::Reply;
 pub use self::retry::{Diagnosis, RetryPolicy};
@@ -45,6 +47,10 @@ pub struct ClientConfig {
     pub auth: Arc<dyn Authenticator>,
     /// The vendor's documented limits.
     pub buckets: Vec<Bucket>,
+    /// What is sent by other processes that the vendor counts together with this one, from [`Connect::ledgers`].
+    ///
+    /// [`Connect::ledgers`]: crate::Connect::ledgers
+    pub ledger: Option<Ledger>,
     /// How many requests may be under way at once.
     pub concurrency: usize,
     /// Reads the vendor's rate headers.
@@ -69,6 +75,7 @@ impl ClientConfig {
             base,
             auth,
             buckets: Vec::new(),
+            ledger: None,
             concurrency: 16,
             hints: limit::common_hints,
             diagnose: |_| Diagnosis::default(),
@@ -108,9 +115,9 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if the base URL is neither https nor loopback.
-    pub fn new(config: ClientConfig, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(mut config: ClientConfig, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Result<Self> {
         check_base(&config.base).map_err(|error| error.with_provider(&config.provider))?;
-        let limiter = Limiter::new(&config.buckets, config.concurrency, clock.clone());
+        let limiter = Limiter::new(&config.buckets, config.concurrency, config.ledger.take(), clock.clone());
         let budget = retry::Budget::default();
         Ok(Client { inner: Arc::new(Inner { config, limiter, budget, transport, clock }) })
     }

@@ -13,18 +13,18 @@ use tokio::task::JoinSet;
 
 /// The runtime's paused time: it passes only when every task waits, so many tasks share one truth.
 #[derive(Debug)]
-struct PausedClock {
+pub(crate) struct PausedClock {
     start: Timestamp,
     origin: tokio::time::Instant,
 }
 
 impl PausedClock {
     #[allow(clippy::disallowed_methods, reason = "the runtime's time, which is paused")]
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(PausedClock { start: ManualClock::default().now(), origin: tokio::time::Instant::now() })
     }
 
-    fn passed(&self) -> Duration {
+    pub(crate) fn passed(&self) -> Duration {
         self.origin.elapsed()
     }
 }
@@ -45,11 +45,11 @@ impl Clock for PausedClock {
     }
 }
 
-fn account(rate: Rate) -> Vec<Bucket> {
+pub(crate) fn account(rate: Rate) -> Vec<Bucket> {
     vec![Bucket { name: None, rate }]
 }
 
-fn window(requests: u32, seconds: u64) -> Vec<Bucket> {
+pub(crate) fn window(requests: u32, seconds: u64) -> Vec<Bucket> {
     account(Rate::Window { requests, per: Duration::from_secs(seconds) })
 }
 
@@ -58,16 +58,28 @@ const OK: StatusCode = StatusCode::OK;
 /// When requests went out while `tasks` tasks always had one more to send.
 async fn demand(buckets: &[Bucket], tasks: usize, lane: Lane, lasting: Duration) -> Vec<Duration> {
     let clock = PausedClock::new();
-    let limiter = Arc::new(Limiter::new(buckets, 16, clock.clone()));
+    let limiter = Arc::new(Limiter::new(buckets, 16, None, clock.clone()));
+    demand_on(&[limiter], &clock, tasks, lane, lasting).await
+}
+
+/// The same with tasks that are spread over limiters, for that long from now.
+pub(crate) async fn demand_on(
+    limiters: &[Arc<Limiter>],
+    clock: &Arc<PausedClock>,
+    tasks: usize,
+    lane: Lane,
+    lasting: Duration,
+) -> Vec<Duration> {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let mut all = JoinSet::new();
+    let end = clock.passed() + lasting;
     for n in 0..tasks {
-        let (limiter, clock, sent) = (limiter.clone(), clock.clone(), sent.clone());
+        let (limiter, clock, sent) = (limiters[n % limiters.len()].clone(), clock.clone(), sent.clone());
         let late = lasting * u32::try_from(n).unwrap() / (2 * u32::try_from(tasks).unwrap());
         all.spawn(async move {
             // They join one after another, so that some come while the others wait.
             clock.sleep(late).await;
-            while clock.passed() < lasting {
+            while clock.passed() < end {
                 // Who is told to come back later does so; under such demand some are.
                 let Ok(_permit) = limiter.acquire(None, lane).await else { continue };
                 sent.lock().unwrap().push(clock.passed());
@@ -79,8 +91,15 @@ async fn demand(buckets: &[Bucket], tasks: usize, lane: Lane, lasting: Duration)
         task.unwrap();
     }
     let mut sent = sent.lock().unwrap().clone();
-    sent.retain(|at| *at < lasting);
+    sent.retain(|at| *at < end);
     sent
+}
+
+pub(crate) fn assert_within(sent: &[Duration], requests: u32, per: Duration) {
+    for both in sent.windows(requests as usize + 1) {
+        let stretch = *both.last().unwrap() - both[0];
+        assert!(stretch >= per, "{} went out within {stretch:?}, {requests} may within {per:?}", both.len());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,10 +114,7 @@ async fn a_window_is_never_exceeded_and_hardly_wasted() {
         let per = Duration::from_secs(seconds);
         let windows = 10;
         let sent = demand(&window(requests, seconds), 12, lane, per * windows).await;
-        for both in sent.windows(requests as usize + 1) {
-            let stretch = *both.last().unwrap() - both[0];
-            assert!(stretch >= per, "{} went out within {stretch:?}, {requests} may within {per:?}", both.len());
-        }
+        assert_within(&sent, requests, per);
         let allowed = (requests * windows) as usize;
         assert!(sent.len() * 10 >= allowed * 9, "{} of {allowed} were used", sent.len());
     }
@@ -128,7 +144,7 @@ async fn tokens_are_never_overdrawn_and_hardly_wasted() {
 async fn looking_often_loses_no_tokens() {
     // A third of a token each second, looked at every 7 ms: rounding down each time would lose a seventh and more.
     let clock = PausedClock::new();
-    let limiter = Limiter::new(&account(Rate::Tokens { capacity: 1, refill_milli: 333 }), 1, clock.clone());
+    let limiter = Limiter::new(&account(Rate::Tokens { capacity: 1, refill_milli: 333 }), 1, None, clock.clone());
     let mut sent = 0;
     for _ in 0..(60_000 / 7) {
         clock.sleep(Duration::from_millis(7)).await;
@@ -140,7 +156,7 @@ async fn looking_often_loses_no_tokens() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_goes_through_while_polling_is_starved() {
     let clock = PausedClock::new();
-    let limiter = Arc::new(Limiter::new(&window(100, 60), 4, clock.clone()));
+    let limiter = Arc::new(Limiter::new(&window(100, 60), 4, None, clock.clone()));
     let mut polls = JoinSet::new();
     for _ in 0..150 {
         let limiter = limiter.clone();
@@ -160,7 +176,7 @@ async fn a_delete_goes_through_while_polling_is_starved() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_finds_a_slot_while_polls_hang() {
     let clock = PausedClock::new();
-    let limiter = Arc::new(Limiter::new(&[], 4, clock.clone()));
+    let limiter = Arc::new(Limiter::new(&[], 4, None, clock.clone()));
     let mut polls = JoinSet::new();
     for _ in 0..10 {
         let (limiter, clock) = (limiter.clone(), clock.clone());
@@ -178,7 +194,7 @@ async fn a_delete_finds_a_slot_while_polls_hang() {
 #[tokio::test(start_paused = true)]
 async fn no_more_than_the_allowed_number_are_under_way() {
     let clock = PausedClock::new();
-    let limiter = Arc::new(Limiter::new(&[], 4, clock.clone()));
+    let limiter = Arc::new(Limiter::new(&[], 4, None, clock.clone()));
     let under_way = Arc::new(Mutex::new((0usize, 0usize)));
     let mut all = JoinSet::new();
     for n in 0..40 {
@@ -204,7 +220,7 @@ async fn no_more_than_the_allowed_number_are_under_way() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_before_retry_after_is_over() {
     let clock = PausedClock::new();
-    let limiter = Arc::new(Limiter::new(&[], 16, clock.clone()));
+    let limiter = Arc::new(Limiter::new(&[], 16, None, clock.clone()));
     let sent = Arc::new(Mutex::new(Vec::new()));
     let mut all = JoinSet::new();
     for n in 0..60u64 {
@@ -232,13 +248,13 @@ async fn nothing_is_sent_before_retry_after_is_over() {
     assert_eq!(sent.len(), 60, "and all are sent in the end");
 }
 
-fn left(remaining: u32, reset_in: i64, clock: &dyn Clock) -> Hint {
+pub(crate) fn left(remaining: u32, reset_in: i64, clock: &dyn Clock) -> Hint {
     let reset = clock.now() + SignedDuration::from_secs(reset_in);
     Hint { remaining: Some(remaining), reset: Some(reset), retry_after: None }
 }
 
 /// How long the next request waits.
-async fn wait_of(limiter: &Limiter, clock: &PausedClock, bucket: Option<&'static str>, lane: Lane) -> u64 {
+pub(crate) async fn wait_of(limiter: &Limiter, clock: &PausedClock, bucket: Option<&'static str>, lane: Lane) -> u64 {
     let before = clock.passed();
     drop(limiter.acquire(bucket, lane).await.unwrap());
     (clock.passed() - before).as_secs()
@@ -247,7 +263,7 @@ async fn wait_of(limiter: &Limiter, clock: &PausedClock, bucket: Option<&'static
 #[tokio::test(start_paused = true)]
 async fn what_the_headers_say_is_left_is_kept_to_until_the_reset() {
     let clock = PausedClock::new();
-    let limiter = Limiter::new(&window(1000, 60), 16, clock.clone());
+    let limiter = Limiter::new(&window(1000, 60), 16, None, clock.clone());
     limiter.observe(None, OK, &left(4, 50, &*clock), clock.now());
     let mut waits = Vec::new();
     for _ in 0..5 {
@@ -263,7 +279,7 @@ async fn what_the_headers_say_is_left_is_kept_to_until_the_reset() {
 #[tokio::test(start_paused = true)]
 async fn answers_that_overtake_each_other_do_not_give_back_what_is_spent() {
     let clock = PausedClock::new();
-    let limiter = Limiter::new(&[], 16, clock.clone());
+    let limiter = Limiter::new(&[], 16, None, clock.clone());
     for remaining in [3, 0, 2, 1] {
         limiter.observe(None, OK, &left(remaining, 40, &*clock), clock.now());
     }
@@ -281,7 +297,7 @@ async fn answers_that_overtake_each_other_do_not_give_back_what_is_spent() {
 async fn a_hint_binds_the_limit_it_is_about() {
     let clock = PausedClock::new();
     let keys = Rate::Window { requests: 10, per: Duration::from_secs(60) };
-    let limiter = Limiter::new(&[Bucket { name: Some("keys"), rate: keys }], 16, clock.clone());
+    let limiter = Limiter::new(&[Bucket { name: Some("keys"), rate: keys }], 16, None, clock.clone());
     let (named, refused) = (Some("keys"), StatusCode::TOO_MANY_REQUESTS);
     limiter.observe(named, OK, &left(0, 30, &*clock), clock.now());
     assert_eq!(wait_of(&limiter, &clock, None, Lane::Normal).await, 0);
@@ -299,9 +315,9 @@ async fn a_hint_binds_the_limit_it_is_about() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_two_minutes_without_a_word() {
     let clock = PausedClock::new();
-    let limiter = Limiter::new(&window(1, 121), 16, clock.clone());
+    let limiter = Limiter::new(&window(1, 125), 16, None, clock.clone());
     drop(limiter.acquire(None, Lane::Normal).await.unwrap());
     let error = limiter.acquire(None, Lane::Normal).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::RateLimited, Retry::After(Duration::from_secs(121))));
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::RateLimited, Retry::After(Duration::from_millis(125_250))));
     assert_eq!(clock.passed().as_secs(), 0, "it says so at once");
 }

@@ -2,6 +2,7 @@
 
 mod doubt;
 mod hints;
+mod ledger;
 mod limiter;
 mod network;
 mod pages;

@@ -98,6 +98,14 @@ impl Keys {
         Keys::Fixed(Credentials::new(access, secret, session.map(str::to_owned), None, "capsule-settings"))
     }
 
+    /// What tells this account from others on this machine.
+    pub(super) fn account(&self) -> &str {
+        match self {
+            Keys::Fixed(credentials) => credentials.access_key_id(),
+            Keys::Chain(chain) => chain.profile.as_deref().unwrap_or_default(),
+        }
+    }
+
     /// The credentials to sign with now.
     ///
     /// # Errors
@@ -292,7 +300,8 @@ mod tests {
     async fn keys_of_a_role_are_kept_until_shortly_before_their_end() {
         let clock = Arc::new(ManualClock::default());
         let service = Arc::new(InstanceService { clock: clock.clone(), given: AtomicUsize::new(0) });
-        let connect = Connect { settings: Settings::default(), transport: service.clone(), clock: clock.clone() };
+        let (settings, ledgers) = (Settings::default(), capsule_core::http::Ledgers::default());
+        let connect = Connect { settings, transport: service.clone(), clock: clock.clone(), ledgers };
         let Keys::Chain(chain) = Keys::new(&connect, "eu-west-1").unwrap() else { panic!("no keys were set") };
         // The machine that runs the tests may have keys of its own: without HOME no profile is found either.
         let config = chain.loader().empty_test_environment().load().await;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use capsule_core::http::Ledgers;
 use capsule_core::http::transport::{ByteStream, SendError, Transport, whole};
 use capsule_core::{Effect, InstanceSpec, ManualClock, OwnerId, SettingValue, SshKey, Tags, Token};
 use proptest::prelude::*;
@@ -86,7 +87,7 @@ fn driver(script: &Arc<Script>, regions: &[&str]) -> Aws {
         settings.values.insert(key.to_owned(), value);
     }
     let clock = Arc::new(ManualClock::default());
-    Aws::new(Connect { settings, transport: script.clone(), clock }).unwrap()
+    Aws::new(Connect { settings, transport: script.clone(), clock, ledgers: Ledgers::default() }).unwrap()
 }
 
 fn order() -> Order {
@@ -483,7 +484,8 @@ fn half_a_key_pair_is_refused() {
     let mut settings = Settings::default();
     let value = SettingValue { value: "AKID".into(), source: "test".to_owned() };
     settings.values.insert("access_key".to_owned(), value);
-    let connect = Connect { settings, transport: Script::new(&[]), clock: Arc::new(ManualClock::default()) };
+    let (clock, ledgers) = (Arc::new(ManualClock::default()), Ledgers::default());
+    let connect = Connect { settings, transport: Script::new(&[]), clock, ledgers };
     assert_eq!(Aws::new(connect).unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
 

@@ -89,7 +89,7 @@ struct DigitalOcean {
 }
 
 impl DigitalOcean {
-    fn new(Connect { settings, transport, clock }: Connect) -> Result<Self> {
+    fn new(Connect { settings, transport, clock, ledgers }: Connect) -> Result<Self> {
         let key = settings.require(&DESCRIPTOR, "api_key")?;
         let auth = HeaderKey::bearer(key).map_err(|error| error.with_provider(&DESCRIPTOR.id))?;
         let base = match &settings.endpoint {
@@ -102,6 +102,7 @@ impl DigitalOcean {
         };
         let config = ClientConfig {
             buckets: vec![window(None, 5000, 3600), window(None, 250, 60), window(Some(api::KEYS), 10, 60)],
+            ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], Some(key)),
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))
         };

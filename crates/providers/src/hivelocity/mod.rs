@@ -80,7 +80,7 @@ struct Hivelocity {
 }
 
 impl Hivelocity {
-    fn new(Connect { settings, transport, clock }: Connect) -> Result<Self> {
+    fn new(Connect { settings, transport, clock, ledgers }: Connect) -> Result<Self> {
         let key = settings.require(&DESCRIPTOR, "api_key")?;
         let auth = HeaderKey::new(HeaderName::from_static("x-api-key"), "", key)
             .map_err(|error| error.with_provider(&DESCRIPTOR.id))?;
@@ -91,6 +91,8 @@ impl Hivelocity {
         let hour = Rate::Window { requests: 3600, per: Duration::from_secs(3600) };
         let config = ClientConfig {
             buckets: vec![Bucket { name: None, rate: hour }],
+            // Counted for each address, whatever the key.
+            ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], None),
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))
         };

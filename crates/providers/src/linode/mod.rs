@@ -67,7 +67,7 @@ struct Linode {
 }
 
 impl Linode {
-    fn new(Connect { settings, transport, clock }: Connect) -> Result<Self> {
+    fn new(Connect { settings, transport, clock, ledgers }: Connect) -> Result<Self> {
         let key = settings.require(&DESCRIPTOR, "api_key")?;
         let auth = HeaderKey::bearer(key).map_err(|error| error.with_provider(&DESCRIPTOR.id))?;
         let base = match &settings.endpoint {
@@ -85,6 +85,7 @@ impl Linode {
                 window(Some(api::IMAGES), 20, 60),
                 window(Some(api::CREATES), 20, 15),
             ],
+            ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], Some(key)),
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))
         };

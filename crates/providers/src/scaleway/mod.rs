@@ -99,7 +99,7 @@ struct Scaleway {
 }
 
 impl Scaleway {
-    fn new(Connect { settings, transport, clock }: Connect) -> Result<Self> {
+    fn new(Connect { settings, transport, clock, ledgers }: Connect) -> Result<Self> {
         let key = settings.require(&DESCRIPTOR, "api_key")?;
         let project = settings.require(&DESCRIPTOR, "project_id")?.expose_secret().trim().to_owned();
         let access_key = settings.get("access_key").map(|key| key.expose_secret().trim().to_owned());
@@ -110,8 +110,11 @@ impl Scaleway {
             None => capsule_core::http::parse_base("endpoint", DESCRIPTOR.endpoint)?,
         };
         // The vendor publishes no limits: 16 requests at once, and less when it answers 429.
-        let config =
-            ClientConfig { diagnose: convert::diagnose, ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth)) };
+        let config = ClientConfig {
+            ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], Some(key)),
+            diagnose: convert::diagnose,
+            ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))
+        };
         let api = Api::new(Client::new(config, transport, clock.clone())?);
         let zones = convert::zones(&settings.regions)?;
         Ok(Scaleway { api, clock, project, access_key, zones, lean: settings.lean, keys: Mutex::default() })

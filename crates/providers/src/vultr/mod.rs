@@ -82,7 +82,7 @@ struct Vultr {
 }
 
 impl Vultr {
-    fn new(Connect { settings, transport, clock }: Connect) -> Result<Self> {
+    fn new(Connect { settings, transport, clock, ledgers }: Connect) -> Result<Self> {
         let key = settings.require(&DESCRIPTOR, "api_key")?;
         let auth = HeaderKey::bearer(key).map_err(|error| error.with_provider(&DESCRIPTOR.id))?;
         let base = match &settings.endpoint {
@@ -91,6 +91,8 @@ impl Vultr {
         };
         let config = ClientConfig {
             buckets: vec![Bucket { name: None, rate: Rate::Window { requests: 30, per: Duration::from_secs(1) } }],
+            // Counted for each address, whatever the key.
+            ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], None),
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use capsule_core::http::{HttpTransport, Transport};
+use capsule_core::http::{HttpTransport, Ledgers, Transport};
 use capsule_core::{Clock, Connect, InstanceId, ManualClock, OwnerId, ProviderId, SettingValue, Settings};
 use capsule_sim::{
     Fault, Machine, OTHER_AWS_ACCESS_KEY, OTHER_AWS_SECRET_KEY, OTHER_KEY, OTHER_PROJECT, Options,
@@ -184,7 +184,8 @@ impl Target for Simulated {
                 .collect();
             let regions = self.regions.iter().map(|region| (*region).to_owned()).collect();
             let settings = Settings { values, regions, endpoint: endpoint.clone(), ..Settings::default() };
-            (entry.connect)(Connect { settings, transport: transport.clone(), clock: clock.clone() })
+            let ledgers = Ledgers::default();
+            (entry.connect)(Connect { settings, transport: transport.clone(), clock: clock.clone(), ledgers })
         };
         Ok(Ground {
             provider: connect(self.keys).await?,

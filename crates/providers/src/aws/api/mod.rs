@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use capsule_core::http::{Bucket, Call, Client, ClientConfig, Rate, Reply, RetryPolicy, Transport};
+use capsule_core::http::{Bucket, Call, Client, ClientConfig, Ledgers, Rate, Reply, RetryPolicy, Transport};
 use capsule_core::{Clock, Error, ErrorKind, Result};
 use serde::Deserialize;
 use url::Url;
@@ -82,12 +82,19 @@ pub(super) struct Api {
     endpoint: Option<Url>,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
+    ledgers: Ledgers,
     clients: Mutex<HashMap<(Service, String), Client>>,
 }
 
 impl Api {
-    pub(super) fn new(keys: Keys, endpoint: Option<Url>, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Api {
-        Api { keys: Arc::new(keys), endpoint, transport, clock, clients: Mutex::default() }
+    pub(super) fn new(
+        keys: Keys,
+        endpoint: Option<Url>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        ledgers: Ledgers,
+    ) -> Api {
+        Api { keys: Arc::new(keys), endpoint, transport, clock, ledgers, clients: Mutex::default() }
     }
 
     /// The clock that everything goes by.
@@ -136,8 +143,11 @@ impl Api {
             None => capsule_core::http::parse_base("endpoint", &service.endpoint(region))?,
         };
         let signer = Signer { keys: self.keys.clone(), service: service.signing_name(), region: region.to_owned() };
+        let vendor = convert::PROVIDER;
+        let whose = [vendor.as_str(), base.as_str(), service.signing_name(), region, self.keys.account()];
         let config = ClientConfig {
             buckets: service.buckets(),
+            ledger: self.ledgers.of(&whose, None),
             diagnose: convert::diagnose,
             request_id: "x-amzn-requestid",
             // Throttled calls come without a Retry-After; the vendor asks for a second to start with. Emulators mostly
