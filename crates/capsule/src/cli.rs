@@ -61,6 +61,7 @@ pub enum Command {
     Providers(commands::providers::Providers),
     Provider(commands::provider::Provider),
     Plans(commands::plans::Plans),
+    Cheapest(commands::cheapest::Cheapest),
     Regions(commands::regions::Regions),
     Images(commands::images::Images),
     Ops(commands::ops::Ops),

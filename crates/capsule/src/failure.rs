@@ -26,6 +26,17 @@ impl Failure {
         Failure { errors, code }
     }
 
+    /// The errors of everybody who was asked, so that nobody is left: one of them alone is what went wrong.
+    pub fn all(mut errors: Vec<Error>) -> Self {
+        match errors.pop() {
+            Some(only) if errors.is_empty() => only.into(),
+            last => {
+                errors.extend(last);
+                Failure::several(errors)
+            }
+        }
+    }
+
     /// Tells the user on stderr and gives the exit code.
     pub fn report(self, json: bool) -> ExitCode {
         let mut err = std::io::stderr().lock();

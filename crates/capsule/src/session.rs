@@ -146,16 +146,32 @@ impl Session {
             return names.iter().map(|name| capsule_providers::find(name)).collect();
         }
         let mut chosen = Vec::new();
+        let mut half_set_up = Vec::new();
         for entry in capsule_providers::all() {
             let settings = self.settings(entry)?;
             if entry.is_configured(&settings) {
                 chosen.push(entry);
+            } else if entry
+                .descriptor
+                .settings
+                .iter()
+                .any(|setting| setting.secret && settings.get(setting.key).is_some())
+            {
+                // Who has set a key means to use it, so what is missing beside it is said.
+                let mut required = entry.descriptor.settings.iter().filter(|setting| setting.required);
+                half_set_up.extend(required.find_map(|setting| settings.require(entry.descriptor, setting.key).err()));
             }
         }
         if chosen.is_empty() {
+            if let Some(error) = half_set_up.into_iter().next() {
+                return Err(error);
+            }
             return Err(Error::new(ErrorKind::Unauthenticated, "No provider is set up.").with_hint(
                 "Run `capsule provider login NAME`, set a key such as DIGITALOCEAN_TOKEN, or try everything with --sandbox. `capsule providers` lists the names.",
             ));
+        }
+        for error in half_set_up {
+            output::note(format!("warning: {error} It is left out. {}", error.hint().unwrap_or_default()));
         }
         Ok(chosen)
     }
@@ -224,13 +240,18 @@ impl Session {
             database: Database::Sqlite(self.home.join("journal.db")),
             owner,
             clock: self.clock.clone(),
-            providers: Arc::new(Directory(self.shared.clone())),
+            providers: Arc::new(self.providers()),
             pace: if self.global.sandbox { SANDBOX_SPEED } else { 1 },
             worker: format!("cli-{}", std::process::id()),
             readiness: None,
             after_event: crash_hook(),
         })
         .await
+    }
+
+    /// Where the engine finds drivers.
+    pub fn providers(&self) -> impl capsule_engine::Providers {
+        Directory(self.shared.clone())
     }
 
     /// The catalogues of the named providers, or of all that are set up; kept on disk for an hour.

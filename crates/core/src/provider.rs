@@ -48,6 +48,19 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// - `catalog_is_consistent`: each offer names a plan and a region that are in it, and there is an Ubuntu 24.04
     async fn catalog(&self) -> Result<Catalog>;
 
+    /// Whether an order can be sent as it stands: its names, tags, keys, user-data and disk by the vendor's rules.
+    ///
+    /// Sends nothing. What the vendor alone can tell, such as whether a plan is in stock, is left to
+    /// [`create`](Provider::create), which checks the same before it sends anything.
+    ///
+    /// # Behavior
+    /// - `check_takes_a_good_order`
+    /// - `check_refuses_a_wrong_name`, `..._user_data`: too long; with the way out, and nothing is sent
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] or [`ErrorKind::Unsupported`], without an HTTP status.
+    fn check(&self, order: &Order) -> Result<()>;
+
     /// Orders one server per name in one call, each carrying the order's tags from birth.
     ///
     /// Answers one instance per name, in any order, or an error that says whether anything may have happened.

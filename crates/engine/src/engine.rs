@@ -1,6 +1,6 @@
 //! The facade: every way to start, continue and read operations.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::event::{Deploy, Intent, Server};
 use crate::flow::{Timing, later};
 use crate::journal::{Begin, Begun, Database, Held, Journal, Key, Stored};
 use crate::operation::{Deployed, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Update, Wait};
+use crate::order;
 use crate::placement::Placement;
 use crate::poll::Cloud;
 use crate::readiness::Readiness;
@@ -171,13 +172,16 @@ impl Engine {
     /// Only when nothing was begun: [`ErrorKind::Conflict`] for a name or key that is taken, [`ErrorKind::Invalid`],
     /// [`ErrorKind::Store`], or a provider that cannot be connected to. What fails later is an outcome.
     pub async fn deploy(&self, request: DeployRequest, observer: &dyn Observer) -> Result<Vec<Deployed>> {
-        check(&request)?;
         if request.wait == Wait::Ready && (self.inner.readiness.is_none() || request.goal.is_none()) {
             let message = "Nothing says what the server is to become, so nothing beyond running can be waited for.";
             return Err(Error::new(ErrorKind::Invalid, message).with_hint("Wait until it runs."));
         }
+        let (placements, refusals) = order::acceptable(&request, &*self.inner.providers).await?;
+        if let Some(refusal) = refusals.into_iter().next().filter(|_| placements.is_empty()) {
+            return Err(refusal);
+        }
         let mut batch = usize::MAX;
-        for placement in &request.placements {
+        for placement in &placements {
             batch = batch.min(self.inner.cloud(&placement.provider).await?.provider.capabilities().batch.max(1));
         }
         let key = request.idempotency_key.as_ref().map(|key| Key { key: key.clone(), digest: digest(&request) });
@@ -186,7 +190,7 @@ impl Engine {
             intent: Intent::Deploy(Box::new(Deploy {
                 owner: self.inner.owner.clone(),
                 names: names.to_vec(),
-                placements: request.placements.clone(),
+                placements: placements.clone(),
                 ssh_keys: request.ssh_keys.clone(),
                 user_data: request.user_data.clone(),
                 tags: request.tags.clone(),
@@ -516,22 +520,6 @@ impl Inner {
             });
         }
         outcomes
-    }
-}
-
-fn check(request: &DeployRequest) -> Result<()> {
-    let invalid = |what: String, hint: &str| Err(Error::new(ErrorKind::Invalid, what).with_hint(hint));
-    if request.names.is_empty() {
-        return invalid("No server is named.".to_owned(), "Give each server a name.");
-    }
-    if request.placements.is_empty() {
-        return invalid("No place is given for the server.".to_owned(), "Name a provider, a plan and a region.");
-    }
-    let mut seen = BTreeSet::new();
-    match request.names.iter().find(|name| name.is_empty() || !seen.insert(*name)) {
-        Some(name) if name.is_empty() => invalid("A server's name is empty.".to_owned(), "Give each server a name."),
-        Some(name) => invalid(format!("`{name}` is named twice."), "Give each server a name of its own."),
-        None => Ok(()),
     }
 }
 

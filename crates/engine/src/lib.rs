@@ -24,6 +24,7 @@ pub mod state;
 
 mod flow;
 mod journal;
+mod order;
 mod poll;
 mod run;
 
@@ -32,5 +33,6 @@ pub use journal::Database;
 pub use operation::{
     Deployed, Finish, Kind, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Stage, Update, Wait,
 };
+pub use order::acceptable;
 pub use placement::{Excluded, Placement, Ranking, Request, choose};
 pub use readiness::{Look, Passed, Prospect, Readiness, Watched};

@@ -168,6 +168,24 @@ fn check_names(request: &Request, catalogs: &[&Catalog]) -> Result<()> {
         let known = catalogs.iter().flat_map(|catalog| &catalog.regions).map(|region| region.id.as_str());
         return Err(unknown("region", region, &at, known));
     }
+    let open = |id: &str| catalogs.iter().any(|catalog| catalog.region(id).is_some_and(|region| region.available));
+    if let Some(region) = request.region.as_ref().filter(|region| !open(region)) {
+        let known = catalogs.iter().flat_map(|catalog| &catalog.regions).filter(|region| region.available);
+        return Err(Error::new(ErrorKind::Invalid, format!("The region `{region}` takes no orders{at}."))
+            .with_hint(nearest::hint(region, known.map(|region| region.id.as_str()))));
+    }
+    if let (Some(plan), Some(region)) = (&request.plan, &request.region)
+        && !catalogs.iter().any(|catalog| catalog.offer(plan, region).is_some())
+    {
+        let offers = catalogs.iter().flat_map(|catalog| &catalog.offers);
+        let regions: Vec<&str> =
+            offers.filter(|offer| offer.plan == *plan).map(|offer| offer.region.as_str()).collect();
+        let hint = match regions.is_empty() {
+            true => "It is sold nowhere; `capsule plans` lists what is.".to_owned(),
+            false => format!("It is sold in {}.", regions.join(", ")),
+        };
+        return Err(Error::new(ErrorKind::Invalid, format!("`{plan}` is not sold in `{region}`{at}.")).with_hint(hint));
+    }
     let mut images = catalogs.iter().flat_map(|catalog| &catalog.images);
     if request.native_image.is_none()
         && !images.any(|image| image.id == request.image || image.os.as_deref() == Some(&request.image))

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use capsule_core::{
-    Effect, Error, ErrorKind, Instance, InstanceId, InstanceSpec, Order, Power, Result, Retry, Scope, Token,
-};
+use capsule_core::{Effect, Error, ErrorKind, Instance, InstanceId, Order, Power, Result, Retry, Scope, Token};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -15,6 +13,7 @@ use crate::event::{Event, Server};
 use crate::flow::{self, Action, Matched, Verdict, later};
 use crate::journal::Held;
 use crate::operation::{Observer, OnFailure, Outcome, Update};
+use crate::order;
 use crate::poll::{Cloud, Sight};
 use crate::readiness::{Look, Readiness, Watched};
 use crate::state::{Member, Phase};
@@ -94,15 +93,7 @@ impl<'a> Run<'a> {
             token: token.unwrap_or_else(Token::random),
             owner: deploy.owner.clone(),
             names: names.clone(),
-            spec: InstanceSpec {
-                plan: placement.plan.clone(),
-                region: placement.region.clone(),
-                image: placement.image.clone(),
-                disk_gib: placement.disk_gib,
-                ssh_keys: deploy.ssh_keys.clone(),
-                user_data: deploy.user_data.clone(),
-                tags: deploy.tags.clone(),
-            },
+            spec: order::spec(placement, &deploy.ssh_keys, deploy.user_data.as_deref(), &deploy.tags),
         };
         let _turn = self.inner.creates.acquire().await.map_err(|_| closed())?;
         let sent = self.inner.clock.now();

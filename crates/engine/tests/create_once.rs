@@ -478,3 +478,20 @@ async fn nothing_is_ordered_that_nobody_can_judge() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert_exactly(&bench, &[]).await;
 }
+
+#[tokio::test]
+async fn what_a_provider_refuses_is_not_written_down() {
+    let bench = Bench::new();
+    let engine = bench.open().await;
+    let refused = engine.deploy(request(&["web", "small-and-large"]), &Silent).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.message()), (ErrorKind::Invalid, "`small-and-large` is no name for a small."));
+    assert!(engine.operations(&OperationFilter::default()).await.unwrap().is_empty());
+    assert_eq!(bench.cloud.world.lock().unwrap().creates, 0);
+    // One that refuses is passed over while another takes it.
+    let outcomes = engine.deploy(request(&["web", "small"]), &Silent).await.unwrap();
+    assert_eq!(
+        outcomes.iter().map(|outcome| outcome.placement.as_ref().unwrap().plan.as_str()).collect::<Vec<_>>(),
+        ["large"; 2]
+    );
+    assert_exactly(&bench, &["small", "web"]).await;
+}

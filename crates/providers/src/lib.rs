@@ -13,6 +13,7 @@ mod registry;
 pub mod scaleway;
 #[cfg(test)]
 mod script;
+pub mod templates;
 pub mod vultr;
 
 pub use registry::{Connecting, Entry, all, find};

@@ -3,9 +3,12 @@ use std::time::Duration;
 
 use capsule_core::{Architecture, Currency, Error, ErrorKind, Lifecycle, Money, ProviderId, SshKey, Tags};
 use capsule_engine::{DeployRequest, OnFailure, Placement, Ranking, Request, Wait, choose};
+use capsule_providers::templates;
 use clap::{Args, ValueEnum};
 
+use super::wanted::{self, Meant};
 use super::{Outcome, finish};
+use crate::failure::Failure;
 use crate::output::{self, Progress, Table};
 use crate::session::Session;
 
@@ -123,37 +126,30 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         None => vec![args.name.clone()],
         Some(count) => (1..=count).map(|number| format!("{}-{number}", args.name)).collect(),
     };
-    let (catalogs, missing) = session.catalogs(&sellers(session, &args)?, args.refresh).await?;
+    let (plan, region) = (args.plan.as_deref(), args.region.as_deref());
+    let asked_of = if templates::find(plan.unwrap_or_default()).is_some() {
+        args.provider.clone()
+    } else {
+        sellers(session, &args)?
+    };
+    let Meant { catalogs, missing, plan, region } =
+        wanted::meant(session, &asked_of, plan, region, args.refresh, args.force).await?;
     if catalogs.is_empty() {
-        return session.finish(missing);
+        return Err(Failure::all(missing));
     }
     for error in &missing {
         output::note(format!("warning: {error} It is left out of the choice."));
     }
-    let mut ranking = choose(&request(&args), &catalogs)?;
+    let mut ranking = choose(&Request { plan, region, ..request(&args) }, &catalogs)?;
     if args.owner.is_some() {
         keep_fitting(&mut ranking, &catalogs, args.force);
     }
-    let Some(first) = ranking.placements.first().cloned() else {
+    if ranking.placements.is_empty() {
         return Err(nothing_fits(&ranking).into());
-    };
-    explain(session, &ranking, &first, names.len());
-    // The journal keeps every candidate of every operation; nobody tries more than a few.
-    ranking.placements.truncate(MOST_CANDIDATES);
-    if args.dry_run {
-        if session.json() {
-            output::json(
-                &serde_json::json!({ "dry_run": true, "names": names, "placements": ranking.placements, "excluded": ranking.excluded, "user_data": user_data }),
-            )?;
-        } else {
-            table(&ranking.placements)?;
-            output::note("Dry run: nothing was ordered.");
-        }
-        return Ok(());
     }
-    let request = DeployRequest {
+    let mut request = DeployRequest {
         names,
-        placements: ranking.placements,
+        placements: std::mem::take(&mut ranking.placements),
         ssh_keys,
         user_data,
         tags,
@@ -170,6 +166,21 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         },
         goal: None,
     };
+    keep_acceptable(session, &mut request).await?;
+    explain(session, &request);
+    // The journal keeps every candidate of every operation; nobody tries more than a few.
+    request.placements.truncate(MOST_CANDIDATES);
+    if args.dry_run {
+        if session.json() {
+            output::json(
+                &serde_json::json!({ "dry_run": true, "names": request.names, "placements": request.placements, "excluded": ranking.excluded, "user_data": request.user_data }),
+            )?;
+        } else {
+            table(&request.placements)?;
+            output::note("Dry run: nothing was ordered.");
+        }
+        return Ok(());
+    }
     let engine = session.engine().await?;
     let progress = Progress::new(session.clock.clone());
     let outcomes = finish::interruptible(engine.deploy(request, &progress)).await??;
@@ -203,8 +214,6 @@ fn request(args: &Deploy) -> Request {
         max_hourly: args.max_hourly,
         max_monthly: args.max_monthly,
         providers: args.provider.iter().map(|name| ProviderId::from(name.clone())).collect(),
-        region: args.region.clone(),
-        plan: args.plan.clone(),
         image: args.image.clone(),
         native_image: args.image_id.clone(),
         architecture: args.owner.is_some().then_some(Architecture::X86_64),
@@ -315,11 +324,29 @@ fn nothing_fits(ranking: &Ranking) -> Error {
     if reasons.is_empty() { error } else { error.with_hint(format!("Left out: {}.", reasons.join("; "))) }
 }
 
-fn explain(session: &Session, ranking: &Ranking, first: &Placement, count: usize) {
-    if session.json() {
-        return;
+/// Leaves out the offers of providers that would not take the order as it stands; when none is left, says why.
+async fn keep_acceptable(session: &Session, request: &mut DeployRequest) -> Result<(), Error> {
+    // The names differ in their number alone: what takes the longest takes all.
+    let longest = request.names.last().cloned();
+    let probe = DeployRequest { names: longest.into_iter().collect(), ..request.clone() };
+    let (placements, refusals) = capsule_engine::acceptable(&probe, &session.providers()).await?;
+    if placements.is_empty()
+        && let Some(refusal) = refusals.first()
+    {
+        return Err(refusal.clone());
     }
-    let others = ranking.placements.len() - 1;
+    for refusal in &refusals {
+        let whose = refusal.provider().map_or("an offer", ProviderId::as_str);
+        output::note(format!("note: {whose} is left out. {refusal}"));
+    }
+    request.placements = placements;
+    Ok(())
+}
+
+fn explain(session: &Session, request: &DeployRequest) {
+    let Some(first) = request.placements.first().filter(|_| !session.json()) else { return };
+    let count = request.names.len();
+    let others = request.placements.len() - 1;
     let why = match others {
         0 => "the only offer that fits".to_owned(),
         _ if first.price.is_none() => format!("the first of {} offers that fit; its price is unknown", others + 1),
@@ -336,7 +363,7 @@ fn explain(session: &Session, ranking: &Ranking, first: &Placement, count: usize
     ));
 }
 
-fn table(placements: &[Placement]) -> Result<(), Error> {
+pub(super) fn table(placements: &[Placement]) -> Result<(), Error> {
     /// More candidates than this nobody reads.
     const SHOWN: usize = 15;
     let mut table = Table::new(&["PROVIDER", "PLAN", "REGION", "IMAGE", ">PER HOUR", ">PER MONTH"]);
@@ -353,7 +380,7 @@ fn table(placements: &[Placement]) -> Result<(), Error> {
     table.print()
 }
 
-fn money(text: &str) -> Result<Money, String> {
+pub(super) fn money(text: &str) -> Result<Money, String> {
     let (amount, currency) = text.trim().split_once(' ').unwrap_or((text.trim(), "USD"));
     let currency: Currency = currency.trim().parse().map_err(|error: capsule_core::MoneyError| error.to_string())?;
     let money = Money::parse(amount, currency).map_err(|error| error.to_string())?;

@@ -1,6 +1,7 @@
 //! The commands: a file each, with its arguments and the function that carries it out.
 #![allow(missing_docs, reason = "the doc comments of the arguments are the help text that users read")]
 
+pub mod cheapest;
 pub mod completions;
 pub mod delete;
 pub mod deploy;
@@ -19,6 +20,7 @@ pub mod resume;
 pub mod sandbox;
 pub mod show;
 mod target;
+mod wanted;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
@@ -49,6 +51,7 @@ pub async fn run(cli: Cli) -> Outcome {
                 Command::Providers(args) => providers::run(&session, &args).await,
                 Command::Provider(args) => provider::run(&session, &args).await,
                 Command::Plans(args) => plans::run(&session, &args).await,
+                Command::Cheapest(args) => cheapest::run(&session, &args).await,
                 Command::Regions(args) => regions::run(&session, &args).await,
                 Command::Images(args) => images::run(&session, &args).await,
                 Command::Ops(args) => ops::run(&session, &args).await,

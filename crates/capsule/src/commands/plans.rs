@@ -1,9 +1,10 @@
 use std::cmp::Ordering;
 
-use capsule_core::{Catalog, Offer, Plan, PlanKind, Stock};
+use capsule_core::{Catalog, Money, Offer, Plan, PlanKind, Stock};
 use clap::Args;
 
 use super::Outcome;
+use super::wanted::{self, Meant, Wanted};
 use crate::output::{self, Table};
 use crate::session::Session;
 
@@ -12,33 +13,11 @@ use crate::session::Session;
 /// One row a plan, with the lowest price among its regions; `--region` or `--all` shows single offers.
 #[derive(Debug, Args)]
 pub struct Plans {
-    /// Only this provider (may be repeated)
-    #[arg(long, value_name = "NAME")]
-    pub provider: Vec<String>,
-    /// Only offers in this region
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
-    /// At least so many processors
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub min_cpu: u32,
-    /// At least so much memory, in GB
-    #[arg(long, value_name = "GB", default_value_t = 0)]
-    pub min_memory: u64,
-    /// At least so much disk, in GB
-    #[arg(long, value_name = "GB", default_value_t = 0)]
-    pub min_disk: u64,
-    /// Only plans with graphics processors
-    #[arg(long)]
-    pub gpu: bool,
-    /// Only whole machines
-    #[arg(long)]
-    pub bare_metal: bool,
+    #[command(flatten)]
+    pub wanted: Wanted,
     /// A row for every region
     #[arg(long)]
     pub all: bool,
-    /// Ask the providers even if a fresh answer is kept
-    #[arg(long)]
-    pub refresh: bool,
 }
 
 struct Row<'a> {
@@ -49,32 +28,22 @@ struct Row<'a> {
 }
 
 pub(super) async fn run(session: &Session, args: &Plans) -> Outcome {
-    let (catalogs, errors) = session.catalogs(&args.provider, args.refresh).await?;
-    if let Some(region) = &args.region
-        && !catalogs.is_empty()
-        && !catalogs.iter().any(|catalog| catalog.region(region).is_some())
-    {
-        let known = catalogs.iter().flat_map(|catalog| catalog.regions.iter().map(|region| region.id.as_str()));
-        let hint = capsule_core::nearest::hint(region, known);
-        return Err(capsule_core::Error::new(
-            capsule_core::ErrorKind::Invalid,
-            format!("There is no region `{region}`."),
-        )
-        .with_hint(hint)
-        .into());
-    }
+    let wanted = &args.wanted;
+    let Wanted { provider, plan, region, refresh, .. } = wanted;
+    let Meant { catalogs, missing: errors, plan, region } =
+        wanted::meant(session, provider, plan.as_deref(), region.as_deref(), *refresh, false).await?;
     let mut rows = Vec::new();
     for catalog in &catalogs {
-        for plan in catalog.plans.iter().filter(|plan| fits(args, plan)) {
+        let meant = catalog.plans.iter().filter(|known| plan.as_ref().is_none_or(|plan| *plan == known.id));
+        for plan in meant.filter(|plan| wanted.fits(plan)) {
             let mut offers: Vec<&Offer> = catalog
                 .offers
                 .iter()
-                .filter(|offer| {
-                    offer.plan == plan.id && args.region.as_ref().is_none_or(|region| *region == offer.region)
-                })
+                .filter(|offer| offer.plan == plan.id && region.as_ref().is_none_or(|region| *region == offer.region))
+                .filter(|offer| within(wanted, offer))
                 .collect();
             offers.sort_by(|a, b| by_price(a, b));
-            if args.all || args.region.is_some() {
+            if args.all || region.is_some() {
                 rows.extend(offers.iter().map(|offer| Row { catalog, plan, offer, regions: 1 }));
             } else if let Some(first) = offers.first() {
                 rows.push(Row { catalog, plan, offer: first, regions: offers.len() });
@@ -137,12 +106,16 @@ fn print(rows: &[Row<'_>]) -> Result<(), capsule_core::Error> {
     table.print()
 }
 
-fn fits(args: &Plans, plan: &Plan) -> bool {
-    plan.vcpus >= args.min_cpu
-        && plan.memory_mib >= args.min_memory * 1024
-        && (plan.disk_elastic || plan.disk_gib >= args.min_disk)
-        && (!args.gpu || plan.gpu.is_some())
-        && (!args.bare_metal || plan.kind == PlanKind::BareMetal)
+/// Whether an offer costs no more than is wanted; where there is a limit, a price that is unknown does.
+fn within(wanted: &Wanted, offer: &Offer) -> bool {
+    let below = |limit: Option<Money>, price: Option<Money>| match (limit, price) {
+        (None, _) => true,
+        (Some(limit), Some(price)) => price.checked_cmp(limit).is_ok_and(|order| order.is_le()),
+        (Some(_), None) => false,
+    };
+    let price = offer.price.as_ref();
+    below(wanted.max_hourly, price.and_then(|price| price.hourly().ok()))
+        && below(wanted.max_monthly, price.and_then(|price| price.monthly().ok()))
 }
 
 /// Cheapest first; other currencies apart, in the order of their names; unknown prices last.

@@ -34,6 +34,70 @@ fn unknown_names_offer_the_nearest() {
     assert_eq!(program.machines().born, 0);
 }
 
+/// Everything that the simulated clouds were asked, and whether anything was written down.
+fn traces(program: &Program) -> (std::collections::BTreeMap<String, u64>, usize) {
+    let ops = program.sandbox(&["-o", "json", "ops"]).exits(0).json();
+    (program.ledger().requests, ops["operations"].as_array().unwrap().len())
+}
+
+#[test]
+fn what_a_vendor_would_refuse_is_said_before_anything_is_sent_or_written() {
+    let program = Program::new();
+    // From here on the catalogues are kept.
+    program.sandbox(&["plans"]).exits(0);
+    let before = traces(&program);
+    let long = program.home().join("long.yml");
+    std::fs::write(&long, format!("#cloud-config\n{}", "#".repeat(70_000))).unwrap();
+    let long = long.to_str().unwrap();
+    for (provider, name, more, words) in [
+        ("digitalocean", "under_score", &[][..], &["under_score", "letters, digits, dots and dashes"][..]),
+        ("vultr", "under_score", &[], &["under_score", "1 to 63"]),
+        ("scaleway", "under_score", &[], &["under_score", "1 to 63"]),
+        ("hivelocity", "Upper", &[], &["Upper", "lower-case"]),
+        ("linode", "1st", &[], &["1st", "a letter first"]),
+        ("aws", "web", &["--tag", "aws:team=a"], &["aws:team", "vendor's own"]),
+        ("digitalocean", "web", &["--user-data", long], &["70014 bytes", "65536"]),
+        ("vultr", "web", &["--user-data", long], &["70014 bytes", "65536"]),
+        ("linode", "web", &["--user-data", long], &["70014 bytes", "65535"]),
+        ("scaleway", "web", &["--user-data", long], &["70014 bytes", "65535"]),
+        ("hivelocity", "web", &["--user-data", long], &["70014 bytes", "65536"]),
+        ("aws", "web", &["--user-data", long], &["70014 bytes", "16384"]),
+        ("digitalocean", "web", &["--region", "nyc2"], &["`nyc2` takes no orders", "`nyc3`?"]),
+        ("vultr", "web", &["--plan", "vhf-8c-32gb", "--region", "ewr"], &["not sold in `ewr`", "sold in sea"]),
+        ("linode", "web", &["--region", "us-eats"], &["us-eats", "`us-east`?"]),
+    ] {
+        let args = [&["deploy", name, "--provider", provider, "--min-cpu", "1"], more].concat();
+        one_clear_error(program.sandbox(&args), 2, words);
+    }
+    // There is one, but not now: no fault of what was typed.
+    let sold_out = program.sandbox(&["deploy", "web", "--provider", "hivelocity", "--plan", "577"]);
+    one_clear_error(sold_out, 1, &["out of stock"]);
+    assert_eq!(traces(&program), before);
+}
+
+#[test]
+fn tags_that_no_vendor_takes_as_they_are_come_back_as_they_were() {
+    let program = Program::new();
+    let tag = "team:a/b=Zoë & co, 100 %";
+    for entry in capsule_providers::all() {
+        let provider = entry.descriptor.id.as_str();
+        let deploy = ["deploy", provider, "--provider", provider, "--min-cpu", "1", "--tag", tag];
+        program.sandbox(&deploy).exits(0);
+        let shown = program.sandbox(&["-o", "json", "show", provider]).exits(0).json();
+        assert_eq!(shown["instance"]["tags"]["team:a/b"], "Zoë & co, 100 %", "{provider}: {shown}");
+    }
+}
+
+#[test]
+fn a_missing_project_is_named_with_the_way_to_find_it() {
+    let program = Program::new();
+    let key = ("SCW_SECRET_KEY", "11111111-2222-3333-4444-555555555555");
+    for args in [&["deploy", "web", "--provider", "scaleway"][..], &["deploy", "web"], &["list"]] {
+        let words = ["project_id", "SCW_DEFAULT_PROJECT_ID", "https://console.scaleway.com/project/settings"];
+        one_clear_error(program.run_with(&[key], args), 2, &words);
+    }
+}
+
 #[test]
 fn impossible_wishes_say_why() {
     let program = Program::new();

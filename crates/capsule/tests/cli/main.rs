@@ -6,3 +6,4 @@ mod once;
 mod program;
 mod sandbox;
 mod secrets;
+mod templates;

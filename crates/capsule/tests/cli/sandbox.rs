@@ -83,7 +83,7 @@ fn completions_and_manual_pages_are_written() {
 #[test]
 fn catalogues_are_shown() {
     let program = Program::new();
-    for command in ["plans", "regions", "images", "providers", "ops", "doctor"] {
+    for command in ["plans", "cheapest", "regions", "images", "providers", "ops", "doctor"] {
         let table = program.sandbox(&[command]).exits(0);
         assert!(command == "ops" || table.stdout.contains("digitalocean"), "{table:?}");
         program.sandbox(&["-o", "json", command]).exits(0).json();

@@ -206,6 +206,15 @@ impl Provider for TestCloud {
         })
     }
 
+    fn check(&self, order: &Order) -> Result<()> {
+        match order.names.iter().find(|name| name.contains(&order.spec.plan)) {
+            None => Ok(()),
+            Some(name) => {
+                Err(Error::new(ErrorKind::Invalid, format!("`{name}` is no name for a {}.", order.spec.plan)))
+            }
+        }
+    }
+
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let fault = {
             let mut world = self.world.lock().unwrap();

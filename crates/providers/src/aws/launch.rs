@@ -74,6 +74,11 @@ pub(super) async fn launch(api: &Api, images: &Images, order: &Order) -> Result<
     }
 }
 
+/// Everything about an order that can be wrong before it is sent.
+pub(super) fn check(order: &Order) -> Result<()> {
+    Wish::check(order).map(drop)
+}
+
 /// An order that has passed all checks which need no request.
 struct Wish<'a> {
     tags: Tags,

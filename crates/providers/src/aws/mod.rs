@@ -235,6 +235,10 @@ impl Provider for Aws {
         offers::catalog(&self.api, &self.home, if self.only.is_empty() { home } else { &self.only }).await
     }
 
+    fn check(&self, order: &Order) -> Result<()> {
+        launch::check(order)
+    }
+
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         match launch::launch(&self.api, &self.images, order).await {
             Ok(made) => Ok(vec![made]),

@@ -224,6 +224,10 @@ impl Provider for DigitalOcean {
         Ok(convert::catalog(at, &self.regions, regions, sizes, images))
     }
 
+    fn check(&self, order: &Order) -> Result<()> {
+        convert::check(order).map(drop)
+    }
+
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let tags = convert::check(order)?;
         if !self.gpus && order.spec.plan.starts_with("gpu-") {

@@ -146,6 +146,10 @@ impl Provider for Hivelocity {
         Ok(offers::catalog(at, &self.regions, stock, locations, systems))
     }
 
+    fn check(&self, order: &Order) -> Result<()> {
+        convert::check(order).map(drop)
+    }
+
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let product = convert::check(order)?;
         let family = self.family(product).await?;

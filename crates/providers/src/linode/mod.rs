@@ -150,6 +150,10 @@ impl Provider for Linode {
         Ok(convert::catalog(at, &self.regions, regions, types, &stock, images))
     }
 
+    fn check(&self, order: &Order) -> Result<()> {
+        convert::check(order).map(drop)
+    }
+
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let (name, tags) = convert::check(order)?;
         let password = root_password();

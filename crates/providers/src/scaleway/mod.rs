@@ -196,6 +196,10 @@ impl Provider for Scaleway {
         Ok(offers::catalog(at, shelves, images))
     }
 
+    fn check(&self, order: &Order) -> Result<()> {
+        convert::check(order, &self.zones).map(drop)
+    }
+
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let tags = convert::check(order, &self.zones)?;
         self.ensure_keys(&order.spec.ssh_keys).await?;

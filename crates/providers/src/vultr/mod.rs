@@ -210,6 +210,10 @@ impl Provider for Vultr {
         Ok(convert::catalog(at, regions, plans, metal_plans, systems, &stock))
     }
 
+    fn check(&self, order: &Order) -> Result<()> {
+        convert::check(order).map(drop)
+    }
+
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let tags = convert::check(order)?;
         let kind = self.kind_of(&order.spec.plan).await?;

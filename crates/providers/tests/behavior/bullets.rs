@@ -18,6 +18,9 @@ bullets! {
     verify_names_the_account,
     verify_refuses_a_wrong_key,
     catalog_is_consistent,
+    check_takes_a_good_order,
+    check_refuses_a_wrong_name,
+    check_refuses_a_wrong_user_data,
     create_is_found_by_token,
     create_makes_every_name,
     create_refuses_an_unknown_plan,
@@ -98,6 +101,31 @@ async fn catalog_is_consistent(ground: &Ground) -> Outcome {
     }
     let ubuntu = catalog.images.iter().any(|image| image.os.as_deref() == Some("ubuntu-24.04"));
     check!(ubuntu, "there is no Ubuntu 24.04");
+    Ok(())
+}
+
+async fn check_takes_a_good_order(ground: &Ground) -> Outcome {
+    Ok(ground.provider.check(&ground.order(&["good"]).await?)?)
+}
+
+async fn check_refuses_a_wrong_name(ground: &Ground) -> Outcome {
+    check_refuses(ground, |order| order.names = vec!["n".repeat(300)]).await
+}
+
+async fn check_refuses_a_wrong_user_data(ground: &Ground) -> Outcome {
+    let size = ground.provider.capabilities().user_data_max;
+    check_refuses(ground, |order| order.spec.user_data = Some(format!("#cloud-config\n{}", "#".repeat(size)))).await
+}
+
+/// A good order with one thing wrong in it is refused by the check, and by create before it sends anything.
+async fn check_refuses(ground: &Ground, spoil: impl FnOnce(&mut Order)) -> Outcome {
+    let mut order = ground.order(&["good"]).await?;
+    spoil(&mut order);
+    for answer in [ground.provider.check(&order), ground.provider.create(&order).await.map(drop)] {
+        let Err(error) = answer else { return Err("it was taken".into()) };
+        check!(error.kind() == ErrorKind::Invalid, "it is {}: {error}", error.kind());
+        check!(error.http_status().is_none() && error.attempts() == 0, "it was sent: {error:?}");
+    }
     Ok(())
 }
 

@@ -105,6 +105,7 @@ static PLANS: &[Plan] = &[
     plan("t4g.medium", Virtual, 2, 4096, 0, "0.0336"),
     plan("t4g.large", Virtual, 2, 8192, 0, "0.0672"),
     plan("m5.large", Virtual, 2, 8192, 0, "0.096"),
+    plan("c5.2xlarge", Virtual, 8, 16384, 0, "0.34"),
     plan("m5d.large", Virtual, 2, 8192, 75, "0.113"),
     plan("m7i.large", Virtual, 2, 8192, 0, "0.1008"),
     plan("m7i.xlarge", Virtual, 4, 16384, 0, "0.2016"),

@@ -44,6 +44,7 @@ pub(super) static CATALOG: Catalog = Catalog {
         plan("s-4vcpu-8gb", "Basic", (4, 8192, 160, 5), ("0.07143", "48"), &[]),
         plan("s-8vcpu-16gb", "Basic", (8, 16_384, 320, 6), ("0.14286", "96"), LARGE),
         plan("c-2", "CPU-Optimized", (2, 4096, 25, 4), ("0.0625", "42"), LARGE),
+        plan("c-8", "CPU-Optimized", (8, 16_384, 100, 6), ("0.25", "168"), LARGE),
         plan("g-2vcpu-8gb", "General Purpose", (2, 8192, 25, 4), ("0.09375", "63"), LARGE),
         Plan {
             available: false,

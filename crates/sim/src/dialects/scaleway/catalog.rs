@@ -52,6 +52,7 @@ pub(super) static CATALOG: Catalog = Catalog {
         plan("PRO2-XXS", X86, (2, 8), ("0.055", "40.15"), &[]),
         plan("PLAY2-PICO", X86, (1, 2), ("0.014", "10.22"), &[]),
         plan("GP1-XS", X86, (4, 16), ("0.091", "66.43"), &["fr-par-1", "nl-ams-1", "pl-waw-1"]),
+        plan("GP1-S", X86, (8, 32), ("0.187", "136.51"), &["fr-par-1", "nl-ams-1", "pl-waw-1"]),
         plan("COPARM1-2C-8G", ARM, (2, 8), ("0.0426", "31.098"), &["fr-par-2"]),
         plan("H100-1-80G", X86, (24, 240), ("2.73", "1992.9"), &["fr-par-2"]),
         Plan { available: false, ..plan("START1-S", X86, (2, 2), ("0.016", "7.99"), PARIS) },
