@@ -64,6 +64,7 @@ pub enum Command {
     Cheapest(commands::cheapest::Cheapest),
     Regions(commands::regions::Regions),
     Images(commands::images::Images),
+    Cost(commands::cost::Cost),
     Ops(commands::ops::Ops),
     Resume(commands::resume::Resume),
     Sandbox(commands::sandbox::Sandbox),

@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::event::{Deploy, Intent, Server};
 use crate::flow::{Timing, later};
 use crate::journal::{Begin, Begun, Database, Held, Journal, Key, Stored};
+use crate::ledger::{Account, accounts};
 use crate::operation::{Deployed, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Update, Wait};
 use crate::order;
 use crate::placement::Placement;
@@ -331,6 +332,15 @@ impl Engine {
     /// [`ErrorKind::Store`].
     pub async fn history(&self) -> Result<Vec<Record>> {
         self.inner.journal.records(true).await
+    }
+
+    /// What each server that ever was in the inventory has been, for what it cost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`].
+    pub async fn accounts(&self) -> Result<Vec<Account>> {
+        let (records, switched) = (self.inner.journal.records(true).await?, self.inner.journal.switched().await?);
+        Ok(accounts(records, &switched))
     }
 
     /// The living server with this id, name or unique prefix of either.

@@ -12,6 +12,7 @@ pub use self::database::Database;
 use self::database::store;
 use crate::engine::{AfterEvent, OperationFilter};
 use crate::event::{Entry, Event, Intent};
+use crate::ledger::Switched;
 use crate::operation::{OperationId, Record};
 use crate::state::{Member, State};
 
@@ -411,6 +412,16 @@ impl Journal {
                    WHERE owner = $1 AND id = $2 ORDER BY CASE WHEN gone_at IS NULL THEN 0 ELSE 1 END LIMIT 1";
         let row = sqlx::query(sql).bind(self.owner.as_str()).bind(id.to_string()).fetch_optional(&self.pool).await;
         row.map_err(|error| store("read", error))?.as_ref().map(record).transpose()
+    }
+
+    /// Every change of power that was carried out, oldest first.
+    pub(crate) async fn switched(&self) -> Result<Vec<Switched>> {
+        let sql = "SELECT id, state, created_at, updated_at, lease_owner, lease_until FROM operation \
+                   WHERE owner = $1 AND kind = 'power' AND is_open = 0 ORDER BY updated_at, id";
+        let rows = sqlx::query(sql).bind(self.owner.as_str()).fetch_all(&self.pool).await;
+        let rows = rows.map_err(|error| store("read", error))?;
+        let stored = rows.iter().map(operation_row).collect::<Result<Vec<_>>>()?;
+        Ok(stored.into_iter().filter_map(|row| row.state.switched(row.created_at, row.updated_at)).collect())
     }
 
     fn count(&self, events: usize) {

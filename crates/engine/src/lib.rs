@@ -17,6 +17,7 @@
 
 pub mod engine;
 pub mod event;
+pub mod ledger;
 pub mod operation;
 pub mod placement;
 pub mod readiness;

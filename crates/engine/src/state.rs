@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use capsule_core::{Effect, Error, ErrorKind, InstanceId, InstanceStatus, ProviderId, Token};
+use capsule_core::{Effect, Error, ErrorKind, InstanceId, InstanceStatus, Power, ProviderId, Token};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Deploy, Entry, Event, Intent, Server, Then};
+use crate::ledger::Switched;
 use crate::operation::{Finish, OnFailure, OperationId, Stage, Wait};
 use crate::placement::Placement;
 use crate::readiness::{ACTIVE, ADDRESS, Passed};
@@ -392,6 +393,18 @@ impl State {
     /// Whether its servers are watched until they do what they were made for.
     pub fn is_watched(&self) -> bool {
         self.deploy().is_some_and(|deploy| deploy.wait == Wait::Ready)
+    }
+
+    /// The change of power that it carried out, if it did.
+    pub(crate) fn switched(&self, asked: Timestamp, done: Timestamp) -> Option<Switched> {
+        let Intent::Power { server, to, .. } = &self.intent else { return None };
+        let ready = self.members.iter().all(|member| matches!(member.phase, Phase::Ready));
+        let off = match to {
+            Power::Off | Power::ForceOff => true,
+            Power::On => false,
+            Power::Reboot => return None,
+        };
+        ready.then(|| Switched { id: server.id.clone(), off, asked, done })
     }
 
     /// Whether it is over.

@@ -3,6 +3,7 @@
 
 pub mod cheapest;
 pub mod completions;
+pub mod cost;
 pub mod delete;
 pub mod deploy;
 pub mod doctor;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli) -> Outcome {
                 Command::Cheapest(args) => cheapest::run(&session, &args).await,
                 Command::Regions(args) => regions::run(&session, &args).await,
                 Command::Images(args) => images::run(&session, &args).await,
+                Command::Cost(args) => cost::run(&session, &args).await,
                 Command::Ops(args) => ops::run(&session, &args).await,
                 Command::Resume(args) => resume::run(&session, &args).await,
                 Command::Sandbox(args) => sandbox::run(&session, &args).await,

@@ -1,0 +1,145 @@
+use capsule_core::{Error, ErrorKind};
+use capsule_engine::ledger::{By, Group, Purse, month_end, summary};
+use clap::{Args, ValueEnum};
+use jiff::civil::Date;
+
+use super::Outcome;
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// Show what your servers have cost so far, and what they will have cost at the end of this month
+///
+/// Reckoned from the journal: the life of each server, at the price it was ordered at, by the vendor's billing rule.
+/// Servers that are gone stay in it. Amounts are without tax, traffic and what was added by hand.
+#[derive(Debug, Args)]
+pub struct Cost {
+    /// What to sum up by
+    #[arg(long, value_enum, default_value_t = Key::Provider)]
+    by: Key,
+    /// Sum up by the values of this tag
+    #[arg(long, value_name = "KEY", conflicts_with = "by")]
+    by_tag: Option<String>,
+    /// Only what was charged from this day on, such as 2026-11-01 (UTC)
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    since: Option<Date>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Key {
+    Provider,
+    Region,
+    Owner,
+    Month,
+    Server,
+}
+
+pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
+    let by = match (&args.by_tag, args.by) {
+        (Some(tag), _) => By::Tag(tag.clone()),
+        (None, Key::Provider) => By::Provider,
+        (None, Key::Region) => By::Region,
+        (None, Key::Owner) => By::Owner,
+        (None, Key::Month) => By::Month,
+        (None, Key::Server) => By::Server,
+    };
+    let accounts = session.engine().await?.accounts().await?;
+    let now = session.clock.now();
+    let groups = summary(&accounts, &by, args.since, now).map_err(unsummable)?;
+    let total = total(&groups).map_err(unsummable)?;
+    if session.json() {
+        output::json(&serde_json::json!({
+            "at": now, "since": args.since, "forecast_until": month_end(now), "groups": groups,
+            "total": { "actual": total.0, "forecast": total.1 },
+        }))?;
+        return Ok(());
+    }
+    let title = match &by {
+        By::Provider => "PROVIDER",
+        By::Region => "REGION",
+        By::Tag(_) => "TAG",
+        By::Owner => "OWNER",
+        By::Month => "MONTH",
+        By::Server => "SERVER",
+    };
+    let mut table = Table::new(&[title, ">SERVERS", ">LIVING", ">SO FAR", ">BY MONTH'S END", "SHARE"]);
+    for group in &groups {
+        table.row([
+            group.key.clone(),
+            group.servers.to_string(),
+            group.living.to_string(),
+            purse(&group.actual),
+            purse(&group.forecast),
+            bar(&group.forecast, &total.1),
+        ]);
+    }
+    table.row(["total".to_owned(), String::new(), String::new(), purse(&total.0), purse(&total.1), String::new()]);
+    table.print()?;
+    let unpriced: usize = groups.iter().map(|group| group.unpriced).sum();
+    if unpriced > 0 {
+        output::note(format!("{unpriced} servers have no known price and are not in the sums."));
+    }
+    Ok(())
+}
+
+fn total(groups: &[Group]) -> Result<(Purse, Purse), capsule_core::MoneyError> {
+    let (mut actual, mut forecast) = (Purse::default(), Purse::default());
+    for group in groups {
+        group.actual.amounts().try_for_each(|amount| actual.add(amount))?;
+        group.forecast.amounts().try_for_each(|amount| forecast.add(amount))?;
+    }
+    Ok((actual, forecast))
+}
+
+/// `12.40 USD + 3.00 EUR`; a dash for nothing.
+fn purse(purse: &Purse) -> String {
+    let amounts: Vec<String> = purse.amounts().map(|amount| format!("{amount:.2}")).collect();
+    if amounts.is_empty() { "-".to_owned() } else { amounts.join(" + ") }
+}
+
+/// How much of the whole it is, in the currency that it has most of.
+fn bar(part: &Purse, whole: &Purse) -> String {
+    const WIDTH: u32 = 20;
+    let Some(amount) = part.amounts().max_by_key(|amount| amount.amount()) else { return String::new() };
+    let whole = whole.of(amount.currency());
+    let share = amount.checked_mul(WIDTH).and_then(|share| share.checked_div(whole.amount()));
+    let blocks = share.ok().and_then(|share| u32::try_from(share.round(0).amount()).ok()).unwrap_or(0);
+    "█".repeat(blocks.min(WIDTH) as usize)
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a day such as 2026-11-01"))
+}
+
+fn unsummable(error: capsule_core::MoneyError) -> Error {
+    Error::new(ErrorKind::Store, format!("The costs cannot be summed up: {error}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use capsule_core::{Currency, Money};
+
+    use super::*;
+
+    fn of(amounts: &[(&str, Currency)]) -> Purse {
+        let mut purse = Purse::default();
+        for (amount, currency) in amounts {
+            purse.add(Money::parse(amount, *currency).unwrap()).unwrap();
+        }
+        purse
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_the_share() {
+        let whole = of(&[("10", Currency::USD), ("3", Currency::EUR)]);
+        for (part, blocks) in [("10", 20), ("5", 10), ("0.2", 0), ("0.3", 1)] {
+            assert_eq!(bar(&of(&[(part, Currency::USD)]), &whole).chars().count(), blocks, "{part}");
+        }
+        assert_eq!(bar(&Purse::default(), &whole), "");
+    }
+
+    #[test]
+    fn currencies_stand_beside_each_other() {
+        assert_eq!(purse(&of(&[("1.005", Currency::USD), ("2", Currency::EUR)])), "2.00 EUR + 1.01 USD");
+        assert_eq!(purse(&Purse::default()), "-");
+    }
+}

@@ -1,0 +1,230 @@
+//! What servers have cost and will cost: their lives, as the journal has them, at the prices they were ordered at.
+//!
+//! The price in force stands with the operation that ordered, so a vendor's new price changes no past. Sums are exact;
+//! whoever shows them rounds. Amounts of different currencies are kept apart.
+
+use std::collections::BTreeMap;
+
+use capsule_core::{Currency, DayCost, InstanceId, Life, Money, MoneyError, Price};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::{Serialize, Serializer};
+
+use crate::operation::Record;
+
+/// One server's account.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The server, gone or not.
+    pub record: Record,
+    /// When it was off, as far as this installation switched it: from the moment the provider said so to the moment the
+    /// start was asked for, or still.
+    pub off: Vec<(Timestamp, Option<Timestamp>)>,
+}
+
+impl Account {
+    /// Its life until then, or until its end.
+    pub fn life(&self, until: Timestamp) -> Life {
+        let to = self.record.gone_at.map_or(until, |gone| gone.min(until)).max(self.record.created_at);
+        let off = self.off.iter().map(|(off, on)| (*off, on.unwrap_or(to))).collect();
+        Life { from: self.record.created_at, to, off }
+    }
+
+    /// What each day cost until then; `None` where the price was not known at the order.
+    ///
+    /// # Errors
+    /// [`MoneyError`].
+    pub fn days(&self, until: Timestamp) -> Result<Option<Vec<DayCost>>, MoneyError> {
+        self.price().map(|price| price.days(&self.life(until))).transpose()
+    }
+
+    fn price(&self) -> Option<&Price> {
+        self.record.price.as_ref()
+    }
+}
+
+/// Money of several currencies, which do not mix.
+///
+/// Its JSON is an object from currency to amount as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Purse(BTreeMap<Currency, Money>);
+
+impl Purse {
+    /// Adds an amount.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn add(&mut self, amount: Money) -> Result<(), MoneyError> {
+        let sum = self.0.get(&amount.currency()).copied().unwrap_or(Money::zero(amount.currency()));
+        self.0.insert(amount.currency(), sum.checked_add(amount)?);
+        Ok(())
+    }
+
+    /// Its amounts by currency.
+    pub fn amounts(&self) -> impl Iterator<Item = Money> {
+        self.0.values().copied()
+    }
+
+    /// How much of one currency is in it.
+    pub fn of(&self, currency: Currency) -> Money {
+        self.0.get(&currency).copied().unwrap_or(Money::zero(currency))
+    }
+}
+
+impl Serialize for Purse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(currency, money)| (currency, money.amount().to_string())))
+    }
+}
+
+/// What to sum up by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// The cloud.
+    Provider,
+    /// Cloud and region.
+    Region,
+    /// The value of this tag; servers without it have a group of their own.
+    Tag(String),
+    /// The wallet that an xNode was made for, or whatever the goal names as `owner`.
+    Owner,
+    /// The calendar month in which it was charged.
+    Month,
+    /// Each server for itself.
+    Server,
+}
+
+/// One line of a summary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// The provider, region, value or month.
+    pub key: String,
+    /// How many servers were charged in it, or are there.
+    pub servers: usize,
+    /// How many of them are still there.
+    pub living: usize,
+    /// How many have no known price, and so are missing in the sums.
+    pub unpriced: usize,
+    /// What was charged so far.
+    pub actual: Purse,
+    /// What will have been charged at the end of this month if nothing changes, `actual` included.
+    pub forecast: Purse,
+}
+
+/// The first moment of the month after `now`'s, in UTC.
+pub fn month_end(now: Timestamp) -> Timestamp {
+    let today = TimeZone::UTC.to_datetime(now).date();
+    let next = today.first_of_month().checked_add(1.month()).ok();
+    next.and_then(|date| TimeZone::UTC.to_timestamp(date.into()).ok()).unwrap_or(now)
+}
+
+/// Sums accounts up, from `since` on, by what is asked: groups in the order of their keys.
+///
+/// # Errors
+/// [`MoneyError`].
+pub fn summary(accounts: &[Account], by: &By, since: Option<Date>, now: Timestamp) -> Result<Vec<Group>, MoneyError> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    let end = month_end(now);
+    for account in accounts {
+        let record = &account.record;
+        let living = record.gone_at.is_none();
+        if !living && since.is_some_and(|since| record.gone_at.is_some_and(|gone| day_of(gone) < since)) {
+            continue;
+        }
+        let counts = |day: &&DayCost| since.is_none_or(|since| day.day >= since);
+        let (Some(actual), Some(forecast)) = (account.days(now)?, account.days(end)?) else {
+            let group = group(&mut groups, key(record, by, day_of(now)));
+            group.servers += 1;
+            group.living += usize::from(living);
+            group.unpriced += 1;
+            continue;
+        };
+        let mut touched: Vec<String> = Vec::new();
+        if !matches!(by, By::Month) {
+            touched.push(key(record, by, day_of(now)));
+        }
+        for (days, into_actual) in [(actual, true), (forecast, false)] {
+            for day in days.iter().filter(counts) {
+                let key = key(record, by, day.day);
+                let group = group(&mut groups, key.clone());
+                if into_actual {
+                    group.actual.add(day.amount)?
+                } else {
+                    group.forecast.add(day.amount)?
+                }
+                if !touched.contains(&key) {
+                    touched.push(key);
+                }
+            }
+        }
+        for key in touched {
+            let group = group(&mut groups, key);
+            group.servers += 1;
+            group.living += usize::from(living);
+        }
+    }
+    Ok(groups.into_values().collect())
+}
+
+fn group(groups: &mut BTreeMap<String, Group>, key: String) -> &mut Group {
+    groups.entry(key.clone()).or_insert_with(|| Group {
+        key,
+        servers: 0,
+        living: 0,
+        unpriced: 0,
+        actual: Purse::default(),
+        forecast: Purse::default(),
+    })
+}
+
+fn key(record: &Record, by: &By, day: Date) -> String {
+    let none = || "(none)".to_owned();
+    match by {
+        By::Provider => record.id.provider.to_string(),
+        By::Region => format!("{}/{}", record.id.provider, record.id.region),
+        By::Tag(name) => record.tags.get(name).map_or_else(none, str::to_owned),
+        By::Owner => {
+            let owner = record.goal.as_ref().and_then(|goal| goal.get("owner")).and_then(|owner| owner.as_str());
+            owner.map_or_else(none, str::to_owned)
+        }
+        By::Month => day.strftime("%Y-%m").to_string(),
+        By::Server => record.name.clone(),
+    }
+}
+
+fn day_of(at: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(at).date()
+}
+
+/// A change of power that was carried out.
+#[derive(Debug, Clone)]
+pub(crate) struct Switched {
+    pub(crate) id: InstanceId,
+    pub(crate) off: bool,
+    /// When it was asked for.
+    pub(crate) asked: Timestamp,
+    /// When the provider said that it is so.
+    pub(crate) done: Timestamp,
+}
+
+/// One account for each record. `switched` in the order of time.
+pub(crate) fn accounts(records: Vec<Record>, switched: &[Switched]) -> Vec<Account> {
+    let mut off: BTreeMap<&InstanceId, Vec<(Timestamp, Option<Timestamp>)>> = BTreeMap::new();
+    for change in switched {
+        let stretches = off.entry(&change.id).or_default();
+        match stretches.last_mut() {
+            Some((_, on @ None)) if !change.off => *on = Some(change.asked),
+            Some((_, None)) => {}
+            _ if change.off => stretches.push((change.done, None)),
+            _ => {}
+        }
+    }
+    records
+        .into_iter()
+        .map(|record| Account { off: off.get(&record.id).cloned().unwrap_or_default(), record })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
