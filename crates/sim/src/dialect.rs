@@ -10,12 +10,13 @@ use std::fmt;
 use std::time::Duration;
 
 use capsule_core::ProviderId;
+use jiff::Timestamp;
 
 use crate::catalog::Catalog;
 use crate::limit::{Limit, Usage};
-use crate::machine::{MachineKind, Pace};
+use crate::machine::{Machine, MachineKind, Pace};
 use crate::wire::{Request, Response};
-use crate::world::{Account, View};
+use crate::world::{Account, Cloud, View};
 use crate::{OTHER_KEY, SANDBOX_KEY};
 
 /// Something that goes wrong on a fault's order, to be said in the vendor's words.
@@ -70,6 +71,11 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
 
     /// The answer.
     fn handle(&self, request: &Request, view: &mut View<'_>) -> Response;
+
+    /// Whether what comes to that port of a server is let in from everywhere, by the firewalls that its account set.
+    fn lets_in(&self, _cloud: &Cloud, _machine: &Machine, _port: u16, _now: Timestamp) -> bool {
+        true
+    }
 
     /// A failure in the vendor's words: its body shape, and its headers.
     fn error(&self, request: &Request, mishap: Mishap) -> Response;

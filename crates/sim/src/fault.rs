@@ -7,6 +7,8 @@
 //! | `digitalocean:droplets.create:lose-reply` | the first create happens, but its answer never arrives |
 //! | `*:*:status=503@2x3` | the second to fourth request of anything is refused with 503 |
 //! | `vultr:*:slow=250msx*` | every request takes a quarter of a second longer |
+//! | `vultr:instances.create:closed-https` | the next server's ports 80 and 443 stay closed: see [`guest`](crate::guest) |
+//! | `*:node.dial:hang@1x3` | the next three connections to servers are never made |
 //!
 //! `@NTH` is 1 and `xTIMES` is 1 unless said otherwise; `x*` is for ever. Faults that are due at once act together.
 
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 use capsule_core::{Error, ErrorKind, ProviderId, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::guest::{Trouble, is_node_operation};
 
 /// A thing that goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub enum What {
     NoCapacity,
     /// Servers are accepted, and cannot be made after all.
     LateFailure,
+    /// Servers that are made do not become good nodes; or, at `node.dial`, one connection meets such a node.
+    Node(Trouble),
 }
 
 impl fmt::Display for What {
@@ -77,13 +83,21 @@ impl fmt::Display for What {
             What::ReadLag(wait) => write!(f, "read-lag={}", Span(*wait)),
             What::NoCapacity => f.write_str("no-capacity"),
             What::LateFailure => f.write_str("late-failure"),
+            What::Node(Trouble::NoInstaller) => f.write_str("no-installer"),
+            What::Node(Trouble::SlowInstall(ms)) => write!(f, "slow-install={}", Span(Duration::from_millis(*ms))),
+            What::Node(Trouble::DeadInstall) => f.write_str("dead-install"),
+            What::Node(Trouble::ClosedHttps) => f.write_str("closed-https"),
+            What::Node(Trouble::ExpiredCertificate) => f.write_str("expired-certificate"),
+            What::Node(Trouble::NewCertificate) => f.write_str("new-certificate"),
+            What::Node(Trouble::Unclaimed) => f.write_str("unclaimed"),
         }
     }
 }
 
 const WORDS: &str = "refuse, lose-request, lose-reply, reset, truncate, garbage, status=CODE, status-after=CODE, \
-                     rate-limit=TIME, slow=TIME, hang, hang-after, list-lag=TIME, read-lag=TIME, no-capacity and \
-                     late-failure; a TIME looks like 250ms, 30s or 5m";
+                     rate-limit=TIME, slow=TIME, hang, hang-after, list-lag=TIME, read-lag=TIME, no-capacity, \
+                     late-failure, no-installer, slow-install=TIME, dead-install, closed-https, expired-certificate, \
+                     new-certificate and unclaimed; a TIME looks like 250ms, 30s or 5m";
 
 impl FromStr for What {
     type Err = Error;
@@ -104,8 +118,10 @@ impl FromStr for What {
             let text = argument.ok_or_else(|| bad("it needs a status code"))?;
             text.parse().ok().filter(|code| (200..600).contains(code)).ok_or_else(|| bad("the status code is not one"))
         };
-        let takes_argument =
-            matches!(word, "status" | "status-after" | "rate-limit" | "slow" | "list-lag" | "read-lag");
+        let takes_argument = matches!(
+            word,
+            "status" | "status-after" | "rate-limit" | "slow" | "list-lag" | "read-lag" | "slow-install"
+        );
         if argument.is_some() && !takes_argument {
             return Err(bad("it takes no argument, or there is no such word"));
         }
@@ -126,6 +142,13 @@ impl FromStr for What {
             "read-lag" => What::ReadLag(time()?),
             "no-capacity" => What::NoCapacity,
             "late-failure" => What::LateFailure,
+            "no-installer" => What::Node(Trouble::NoInstaller),
+            "slow-install" => What::Node(Trouble::slow_install(time()?)),
+            "dead-install" => What::Node(Trouble::DeadInstall),
+            "closed-https" => What::Node(Trouble::ClosedHttps),
+            "expired-certificate" => What::Node(Trouble::ExpiredCertificate),
+            "new-certificate" => What::Node(Trouble::NewCertificate),
+            "unclaimed" => What::Node(Trouble::Unclaimed),
             _ => return Err(bad("there is no such word")),
         })
     }
@@ -167,7 +190,7 @@ impl FromStr for Span {
 pub struct Fault {
     /// Where; everywhere if open.
     pub provider: Option<ProviderId>,
-    /// At which operation, such as `droplets.create`; at any if open.
+    /// At which operation, such as `droplets.create`; at any of the vendor's if open.
     pub operation: Option<String>,
     /// How many matching requests go well first.
     pub skip: u32,
@@ -190,7 +213,7 @@ impl Fault {
     pub fn concerns(&self, provider: &ProviderId, operation: &str) -> bool {
         !self.is_spent()
             && self.provider.as_ref().is_none_or(|own| own == provider)
-            && self.operation.as_ref().is_none_or(|own| own == operation)
+            && self.operation.as_ref().map_or(!is_node_operation(operation), |own| own == operation)
     }
 
     /// Counts a request that it concerns; whether it goes wrong.
@@ -289,6 +312,8 @@ mod tests {
             "*:droplets.list:hang-after@1",
             "*:*:list-lag=30s@1x*",
             "*:*:refuse@1x2",
+            "aws:instances.run:slow-install=20m@1",
+            "*:node.dial:new-certificate@1x*",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);

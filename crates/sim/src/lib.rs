@@ -10,10 +10,11 @@
 //! # What is modelled
 //! Accounts and wrong keys, a small catalog with real names and prices, the life of a server from order to end, its
 //! addresses and tags, SSH keys, the vendor's checks and error bodies for the calls that Capsule makes, paging, and the
-//! documented request limits. On request, the ways in which clouds and networks fail: see [`fault`].
+//! documented request limits. What stands at a server's addresses, up to the xNode that its user-data makes of it: see
+//! [`guest`]. On request, the ways in which clouds and networks fail: see [`fault`].
 //!
 //! # What is not
-//! No guest runs: nothing answers on a server's addresses, and user-data is kept but not executed. No stock runs out
+//! No guest runs: user-data is read, not executed, and a server answers what would follow from it. No stock runs out
 //! unless a fault says so. No bills are written; the [`ledger`] says what was alive, when. Calls that Capsule does not
 //! make are answered with the vendor's "not found".
 
@@ -21,6 +22,7 @@ pub mod catalog;
 pub mod dialect;
 pub mod dialects;
 pub mod fault;
+pub mod guest;
 pub mod ledger;
 pub mod limit;
 pub mod machine;
@@ -35,6 +37,7 @@ pub mod world;
 pub use dialect::{Dialect, Mishap};
 pub use dialects::{credentials, dialects};
 pub use fault::{Fault, What};
+pub use guest::{Guest, Install, Stage, Trouble};
 pub use ledger::{Birth, Ledger};
 pub use machine::{Change, Machine, MachineKind, Pace, State, Timeline};
 pub use serve::Serving;

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::guest::Node;
 use crate::shelf::Keyed;
 
 /// What a server is doing, in words that no vendor uses; each dialect has its own for them.
@@ -211,6 +212,9 @@ pub struct Machine {
     pub ipv6: Ipv6Addr,
     /// Its life.
     pub timeline: Timeline,
+    /// What happened to the node that it became, or is to become.
+    #[serde(default)]
+    pub node: Node,
     /// What only this vendor knows of it, in a shape of its dialect's choice.
     pub extra: Value,
 }
@@ -294,6 +298,7 @@ mod tests {
             private_ipv4: Ipv4Addr::LOCALHOST,
             ipv6: Ipv6Addr::LOCALHOST,
             timeline: PACE.birth(start, false),
+            node: Node::default(),
             extra: Value::Null,
         }
     }

@@ -34,7 +34,7 @@ use crate::sim::{Delivery, Outcome, Sim};
 use crate::transport::head;
 use crate::wire::{Request, Response};
 
-type Body = StreamBody<Pin<Box<dyn Stream<Item = io::Result<Frame<Bytes>>> + Send>>>;
+pub(crate) type Body = StreamBody<Pin<Box<dyn Stream<Item = io::Result<Frame<Bytes>>> + Send>>>;
 
 /// A simulator that listens. Dropping it ends it.
 #[derive(Debug)]
@@ -113,7 +113,6 @@ async fn connection(sim: Sim, dialect: Arc<dyn Dialect>, stream: TcpStream) {
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Hyper closes the connection, without an answer, when this is an error.
 async fn answer(
     sim: &Sim,
     dialect: &dyn Dialect,
@@ -126,7 +125,12 @@ async fn answer(
     if request.path.first().is_some_and(|first| first == "_sandbox") {
         return Ok(whole(control(sim, &request)));
     }
-    match sim.exchange(dialect, &request).await {
+    deliver(sim.exchange(dialect, &request).await)
+}
+
+/// An outcome as hyper sends it; it closes the connection, without an answer, when this is an error.
+pub(crate) fn deliver(outcome: Outcome) -> io::Result<http::Response<Body>> {
+    match outcome {
         Outcome::Refused | Outcome::Lost => Err(io::ErrorKind::ConnectionAborted.into()),
         Outcome::Answer(response, Delivery::Whole) => Ok(whole(response)),
         Outcome::Answer(response, Delivery::Truncated) => {

@@ -1,17 +1,19 @@
 //! The simulator itself: one request in, one outcome out.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use capsule_core::http::Transport;
-use capsule_core::{Clock, Error, ErrorKind, ProviderId, Result};
+use capsule_core::{Clock, Error, ErrorKind, Net, ProviderId, Result};
 
 use crate::dialect::{Dialect, Mishap};
 use crate::dialects::dialects;
 use crate::fault::{Fault, What};
+use crate::guest::{Guest, Name, SandboxNet, Setting, Surroundings, Trouble, authority};
 use crate::ledger::Ledger;
 use crate::store::{Store, Wrote};
 use crate::transport::InProcess;
@@ -77,6 +79,9 @@ pub(crate) enum Delivery {
     Truncated,
 }
 
+/// A body that makes no sense.
+pub(crate) const GARBAGE: &[u8] = b"{\"<html>\": [\xff\xfe";
+
 /// Longer than any client waits, in seconds.
 const FOR_EVER: u32 = 24 * 3600;
 
@@ -106,6 +111,85 @@ impl Sim {
     /// The way in for clients of this process: requests to the vendors' own hosts end up here.
     pub fn transport(&self) -> Arc<dyn Transport> {
         Arc::new(InProcess::new(self.clone()))
+    }
+
+    /// The network that the servers' addresses are on. Connections end when it is dropped.
+    pub fn net(&self) -> Arc<dyn Net> {
+        Arc::new(SandboxNet::new(self.clone()))
+    }
+
+    /// The certificate, in DER, of the authority that signs for names in this world: to be trusted by its clients.
+    ///
+    /// # Errors
+    /// When the world's file cannot be used.
+    pub fn authority(&self) -> Result<Vec<u8>> {
+        authority(self.look(|world| world.seed)?)
+    }
+
+    /// Lets a name lead to those addresses from now on; to none, and it is no name any more.
+    ///
+    /// # Errors
+    /// When the world's file cannot be used.
+    pub fn set_name(&self, name: &str, addresses: &[IpAddr]) -> Result<()> {
+        let (name, since) = (name.trim_end_matches('.').to_ascii_lowercase(), self.shared.clock.now());
+        self.edit(|world| match addresses {
+            [] => drop(world.names.remove(&name)),
+            addresses => drop(world.names.insert(name, Name { addresses: addresses.to_vec(), since })),
+        })
+    }
+
+    /// A server from inside, now; `None` if there never was one of that id.
+    ///
+    /// # Errors
+    /// When the world's file cannot be used.
+    pub fn guest(&self, provider: &str, id: &str) -> Result<Option<Guest>> {
+        self.guest_with(&ProviderId::from(provider.to_owned()), id, &[])
+    }
+
+    /// The same, with what is wrong with it for the moment.
+    pub(crate) fn guest_with(&self, provider: &ProviderId, id: &str, troubles: &[Trouble]) -> Result<Option<Guest>> {
+        let Some(dialect) = self.shared.dialects.iter().find(|dialect| dialect.provider() == *provider) else {
+            return Ok(None);
+        };
+        let found = self.look(|world| {
+            let machine = world.machine(provider.as_str(), id)?.clone();
+            Some((machine, world.speed, world.seed, world.names.clone()))
+        })?;
+        let Some((machine, speed, seed, names)) = found else { return Ok(None) };
+        let catalog = dialect.catalog();
+        let (plan, image) = (catalog.plan(&machine.plan), catalog.image(&machine.image));
+        let around = Surroundings {
+            speed,
+            seed,
+            names,
+            memory_mib: plan.map_or(0, |plan| plan.memory_mib),
+            disk_gib: plan.map_or(0, |plan| plan.disk_gib),
+            vcpus: plan.map_or(0, |plan| plan.vcpus),
+            is_x86_64: image.is_none_or(|image| image.arch == "x86_64"),
+            troubles: troubles.to_vec(),
+        };
+        Ok(Some(Guest::new(machine, around)))
+    }
+
+    /// The server that has a public address now, and whether what comes to `port` is let in.
+    pub(crate) fn server_at(&self, address: IpAddr, port: u16) -> Result<Option<(ProviderId, String, bool)>> {
+        let now = self.shared.clock.now();
+        self.look(|world| {
+            let machine = world.machine_at(address, now)?;
+            let dialect = self.shared.dialects.iter().find(|dialect| dialect.provider() == machine.provider)?;
+            let cloud = world.clouds.get(machine.provider.as_str())?;
+            Some((machine.provider.clone(), machine.id.clone(), dialect.lets_in(cloud, machine, port, now)))
+        })
+    }
+
+    /// Something that was set through a node's manager.
+    pub(crate) fn change_node(&self, provider: &ProviderId, id: &str, change: Setting) -> Result<()> {
+        self.edit(|world| {
+            let cloud = world.clouds.get_mut(provider.as_str());
+            if let Some(machine) = cloud.and_then(|cloud| cloud.machines.get_mut(id)) {
+                machine.node.changes.push(change);
+            }
+        })
     }
 
     /// The clock it lives by.
@@ -200,31 +284,38 @@ impl Sim {
             Ok(due) => due,
             Err(error) => return broken(&error),
         };
+        self.through(&provider, operation, &due, || self.answer(dialect, request, operation, &due)).await
+    }
+
+    /// What comes of an exchange under the faults that are `due`; `answer` is asked once, if the request arrives.
+    pub(crate) async fn through(
+        &self,
+        provider: &ProviderId,
+        operation: &str,
+        due: &[What],
+        answer: impl FnOnce() -> Result<Response>,
+    ) -> Outcome {
         if due.contains(&What::RefuseConnect) {
             return Outcome::Refused;
         }
-        for what in &due {
-            if let What::Slow(wait) = what {
-                self.shared.clock.sleep(*wait).await;
-            }
-        }
+        self.delay(due).await;
         if due.contains(&What::LoseRequest) {
-            return self.lost(&provider, operation);
+            return self.lost(provider, operation);
         }
         if due.contains(&(What::Hang { after_effect: false })) {
             self.hang().await;
-            return self.lost(&provider, operation);
+            return self.lost(provider, operation);
         }
-        let response = match self.answer(dialect, request, operation, &due) {
+        let response = match answer() {
             Ok(response) => response,
             Err(error) => return broken(&error),
         };
         if due.contains(&(What::Hang { after_effect: true })) {
             self.hang().await;
-            return self.lost(&provider, operation);
+            return self.lost(provider, operation);
         }
         if due.contains(&What::LoseReplyAfterEffect) {
-            return self.lost(&provider, operation);
+            return self.lost(provider, operation);
         }
         let delivery = if due.contains(&What::ResetMidBody) {
             Delivery::Reset
@@ -236,8 +327,17 @@ impl Sim {
         Outcome::Answer(response, delivery)
     }
 
+    /// What faults ask to be waited.
+    pub(crate) async fn delay(&self, due: &[What]) {
+        for what in due {
+            if let What::Slow(wait) = what {
+                self.shared.clock.sleep(*wait).await;
+            }
+        }
+    }
+
     /// What goes wrong with this request.
-    fn due(&self, provider: &ProviderId, operation: &str) -> Result<Vec<What>> {
+    pub(crate) fn due(&self, provider: &ProviderId, operation: &str) -> Result<Vec<What>> {
         self.store().access(|store| {
             let faults = &mut store.world.faults;
             let concerned: Vec<_> = faults.iter_mut().filter(|fault| fault.concerns(provider, operation)).collect();
@@ -251,7 +351,6 @@ impl Sim {
     fn answer(&self, dialect: &dyn Dialect, request: &Request, operation: &str, due: &[What]) -> Result<Response> {
         let provider = dialect.provider();
         let now = self.shared.clock.now();
-        let silent = due.iter().any(|what| matches!(what, What::LoseReplyAfterEffect | What::Hang { .. }));
         self.store().access(|store| {
             let Store { world, traffic, .. } = store;
             let mut used = Vec::new();
@@ -288,11 +387,11 @@ impl Sim {
                     What::Status { code, after_effect: true } => {
                         response = dialect.error(request, Mishap::Status(*code));
                     }
-                    What::Garbage => response.body = Bytes::from_static(b"{\"<html>\": [\xff\xfe"),
+                    What::Garbage => response.body = Bytes::from_static(GARBAGE),
                     _ => {}
                 }
             }
-            if !silent {
+            if !is_silent(due) {
                 traffic.count(&provider, operation, Some(response.status));
             }
             tracing::debug!(%provider, operation, status = response.status, "simulated");
@@ -301,22 +400,31 @@ impl Sim {
     }
 
     /// Waits in small steps: a manual clock then stops where the client's patience ends.
-    async fn hang(&self) {
+    pub(crate) async fn hang(&self) {
         for _ in 0..FOR_EVER {
             self.shared.clock.sleep(Duration::from_secs(1)).await;
         }
     }
 
-    fn lost(&self, provider: &ProviderId, operation: &str) -> Outcome {
-        let counted = self.store().access(|store| {
-            store.traffic.count(provider, operation, None);
+    /// Counts a request and the status of its answer.
+    pub(crate) fn count(&self, provider: &ProviderId, operation: &str, status: Option<u16>) -> Result<()> {
+        self.store().access(|store| {
+            store.traffic.count(provider, operation, status);
             Ok(((), Wrote::Traffic))
-        });
-        match counted {
+        })
+    }
+
+    fn lost(&self, provider: &ProviderId, operation: &str) -> Outcome {
+        match self.count(provider, operation, None) {
             Ok(()) => Outcome::Lost,
             Err(error) => broken(&error),
         }
     }
+}
+
+/// Whether an answer that was made does not arrive, and so is counted as none.
+pub(crate) fn is_silent(due: &[What]) -> bool {
+    due.iter().any(|what| matches!(what, What::LoseReplyAfterEffect | What::Hang { .. }))
 }
 
 /// The answer of a fault that refuses the request before anything is done.
@@ -339,6 +447,7 @@ fn quirks(due: &[What]) -> Quirks {
             What::LateFailure => quirks.late_failure = true,
             What::ListLag(wait) => quirks.list_lag_ms = ms(wait),
             What::ReadLag(wait) => quirks.read_lag_ms = ms(wait),
+            What::Node(trouble) => quirks.troubles.push(*trouble),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! The one world behind all dialects.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use capsule_core::ProviderId;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::guest::{Name, Node, Trouble};
 use crate::machine::{Change, Machine, MachineKind, Pace, later};
 use crate::shelf::{Keyed, Shelf};
 
@@ -27,6 +28,9 @@ pub struct World {
     pub accounts: Vec<Account>,
     /// What will go wrong.
     pub faults: Vec<Fault>,
+    /// Where names lead to, by name.
+    #[serde(default)]
+    pub names: BTreeMap<String, Name>,
     /// What there is at each provider.
     pub clouds: BTreeMap<String, Cloud>,
 }
@@ -166,6 +170,21 @@ impl World {
         }
     }
 
+    /// A server, also one that is gone.
+    pub fn machine(&self, provider: &str, id: &str) -> Option<&Machine> {
+        self.clouds.get(provider)?.machines.get(id)
+    }
+
+    /// The server that has a public address at `now`.
+    pub fn machine_at(&self, address: IpAddr, now: Timestamp) -> Option<&Machine> {
+        let all = self.clouds.values().flat_map(|cloud| cloud.machines.iter());
+        let has = |machine: &Machine| match address {
+            IpAddr::V4(address) => machine.ipv4 == address,
+            IpAddr::V6(address) => machine.ipv6 == address,
+        };
+        all.filter(|machine| has(machine)).find(|machine| machine.lives_at(now))
+    }
+
     fn has_accounts_at(&self, provider: &ProviderId) -> bool {
         self.accounts.iter().any(|account| account.provider == *provider)
     }
@@ -174,6 +193,15 @@ impl World {
     pub fn next_number(&mut self) -> u64 {
         self.counter += 1;
         self.counter
+    }
+
+    /// The next server's place among 131,070 addresses: no two of as many servers have the same.
+    fn next_host(&self) -> u32 {
+        const HOSTS: u64 = 0x0001_fffe;
+        let born: usize = self.clouds.values().map(|cloud| cloud.machines.len()).sum();
+        // A prime that does not divide their number: every place comes once.
+        let place = (self.seed % HOSTS + (born as u64 % HOSTS) * 48_271) % HOSTS;
+        u32::try_from(place).expect("it is below 2^17") + 1
     }
 
     /// 64 bits that look random and are the same in every world of this seed.
@@ -187,7 +215,7 @@ impl World {
 }
 
 /// What faults ask of the world, beside failing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quirks {
     /// Servers made now will fail when they should have been made.
     pub late_failure: bool,
@@ -195,6 +223,8 @@ pub struct Quirks {
     pub list_lag_ms: u64,
     /// Looking them up by id will not either.
     pub read_lag_ms: u64,
+    /// What keeps servers made now from becoming good nodes.
+    pub troubles: Vec<Trouble>,
 }
 
 /// One provider's part of the world, for the time of one request.
@@ -286,9 +316,8 @@ impl<'a> View<'a> {
     ///
     /// It comes back to be changed: not every vendor's servers start by themselves.
     pub fn create(&mut self, account: &str, draft: Draft) -> &mut Machine {
-        let (now, quirks) = (self.now, self.quirks);
-        let bits = self.bits();
-        let host = u32::try_from(bits % 0x0001_fffe).expect("it is below 2^17") + 1;
+        let (now, quirks) = (self.now, self.quirks.clone());
+        let (host, bits) = (self.world.next_host(), self.bits());
         let machine = Machine {
             provider: self.provider.clone(),
             account: account.to_owned(),
@@ -308,6 +337,7 @@ impl<'a> View<'a> {
             private_ipv4: Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(10, 132, 0, 0)) + host),
             ipv6: Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | u128::from(bits)),
             timeline: self.pace(draft.kind).birth(now, quirks.late_failure),
+            node: Node { troubles: quirks.troubles, changes: Vec::new() },
             extra: draft.extra,
             id: draft.id.clone(),
         };

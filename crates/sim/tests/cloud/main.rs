@@ -5,6 +5,7 @@ mod bulk;
 mod digitalocean;
 mod faults;
 mod files;
+mod guest;
 mod linode;
 mod scaleway;
 mod vultr;

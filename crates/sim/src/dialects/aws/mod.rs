@@ -29,6 +29,7 @@ mod xml;
 use std::time::Duration;
 
 use capsule_core::ProviderId;
+use jiff::Timestamp;
 use serde_json::json;
 
 use self::call::Call;
@@ -39,9 +40,9 @@ use self::xml::Xml;
 use crate::catalog::Catalog;
 use crate::dialect::{Dialect, Mishap};
 use crate::limit::{Limit, Shape};
-use crate::machine::{MachineKind, Pace};
+use crate::machine::{Machine, MachineKind, Pace};
 use crate::wire::{Request, Response};
-use crate::world::{Account, View};
+use crate::world::{Account, Cloud, View};
 use crate::{OTHER_AWS_ACCESS_KEY, OTHER_AWS_SECRET_KEY, SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY};
 
 /// The dialect.
@@ -263,6 +264,11 @@ impl Dialect for Aws {
 
     fn caller(&self, request: &Request) -> Option<String> {
         Claim::read(request).map(|claim| format!("{} {}", claim.access_key, claim.region))
+    }
+
+    fn lets_in(&self, cloud: &Cloud, machine: &Machine, port: u16, now: Timestamp) -> bool {
+        let groups: Vec<String> = serde_json::from_value(machine.extra["groups"].clone()).unwrap_or_default();
+        network::lets_in(cloud, &groups, port, now)
     }
 
     fn handle(&self, request: &Request, view: &mut View<'_>) -> Response {

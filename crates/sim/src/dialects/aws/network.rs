@@ -1,5 +1,8 @@
 //! Security groups, and the default network that every region has.
 
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -10,7 +13,8 @@ use super::filter::Filters;
 use super::query::Params;
 use super::tags;
 use super::xml::Xml;
-use crate::world::Resource;
+use crate::guest::CLIENT;
+use crate::world::{Cloud, Resource};
 
 /// The kind of resource.
 pub(super) const GROUP: &str = "security-group";
@@ -95,6 +99,33 @@ pub(super) fn group_name(call: &Call<'_, '_>, id: &str) -> String {
         return "default".to_owned();
     }
     call.view.resource(&call.account, GROUP, id).map_or(id.to_owned(), |group| group.name.clone())
+}
+
+/// Whether one of an instance's groups lets TCP in at `port` from the sandbox's clients. The default group, as long as
+/// nobody changed it, lets nobody in.
+pub(super) fn lets_in(cloud: &Cloud, groups: &[String], port: u16, now: Timestamp) -> bool {
+    let kept = cloud.resources.get(GROUP);
+    let kept = groups.iter().filter_map(|id| kept?.get(id)).filter(|group| group.lives_at(now));
+    kept.flat_map(|group| group_of(group).rules).any(|rule| {
+        let port = i64::from(port);
+        let in_span = rule.from_port.is_none_or(|from| from == -1 || from <= port)
+            && rule.to_port.is_none_or(|to| to == -1 || port <= to);
+        match (rule.protocol.as_str(), &rule.source) {
+            ("-1", Source::V4(range)) => holds(range, CLIENT),
+            ("tcp", Source::V4(range)) => in_span && holds(range, CLIENT),
+            _ => false,
+        }
+    })
+}
+
+/// Whether an address is of a range such as `10.0.0.0/8`.
+fn holds(range: &str, address: Ipv4Addr) -> bool {
+    let parsed = range.split_once('/').and_then(|(network, bits)| {
+        let bits: u32 = bits.parse().ok().filter(|bits| *bits <= 32)?;
+        Some((network.parse::<Ipv4Addr>().ok()?, bits))
+    });
+    parsed
+        .is_some_and(|(network, bits)| (network.to_bits() ^ address.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0)
 }
 
 /// The ids of the groups that an order names, by id or by name, on the instance or on its interface.
