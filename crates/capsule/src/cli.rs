@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
 
 use crate::commands;
 
@@ -33,6 +34,12 @@ pub struct Global {
     /// Where Capsule keeps its state [default: ~/.capsule]
     #[arg(long, global = true, env = "CAPSULE_HOME", value_name = "DIR")]
     pub home: Option<PathBuf>,
+    /// Where the journal is, shared by all who name it: postgres://USER@HOST/NAME [default: HOME/journal.db]
+    ///
+    /// $CAPSULE_DATABASE or `database:` in providers.yml hide a password from other users of this machine. The sandbox
+    /// uses what is named here alone.
+    #[arg(long, global = true, value_name = "URL")]
+    pub database: Option<SecretString>,
     /// Say what is being done on stderr; twice for every request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,

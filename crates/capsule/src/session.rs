@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{HttpTransport, Ledgers, Transport};
 use capsule_core::{
-    Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Lifecycle, Provider, ProviderId, Result, SettingValue,
-    Settings, SystemClock,
+    Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Lifecycle, OwnerId, Provider, ProviderId, Result,
+    SettingValue, Settings, SystemClock,
 };
 use capsule_engine::{Database, Engine};
 use capsule_providers::Entry;
@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use crate::cli::{Format, Global};
 use crate::failure::Failure;
 use crate::output;
-use crate::settings::{ConfigFile, Home, resolve};
+use crate::settings::{ConfigFile, Home, database, holds_password, resolve};
 
 /// How long a kept catalogue counts as fresh.
 const CATALOG_FRESH: Duration = Duration::from_secs(3600);
@@ -36,6 +36,8 @@ pub struct Session {
     pub clock: Arc<dyn Clock>,
     global: Global,
     config: ConfigFile,
+    /// The journal's, where it is not the file in the home.
+    database: Option<Database>,
     shared: Arc<Shared>,
 }
 
@@ -68,6 +70,13 @@ impl Session {
                 config.path().display()
             ));
         }
+        let database = database(global.database.as_ref(), &config, global.sandbox)?;
+        if global.database.as_ref().is_some_and(holds_password) {
+            output::note(
+                "warning: others on this machine can see the password in --database while this runs; set \
+                 CAPSULE_DATABASE or `database:` in providers.yml instead.",
+            );
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let sandbox = if global.sandbox {
             home.create()?;
@@ -93,7 +102,7 @@ impl Session {
         let ledgers = Ledgers::within(home.join("limits"));
         let shared =
             Arc::new(Shared { transport, clock: clock.clone(), ledgers, settings, connected: Mutex::default() });
-        Ok(Session { home, clock, global, config, shared })
+        Ok(Session { home, clock, global, config, database, shared })
     }
 
     /// Whether results are wanted as JSON.
@@ -229,15 +238,38 @@ impl Session {
         Ok(config.path().to_owned())
     }
 
+    /// Which installation this is: the home's own, or that of everybody who shares the database.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the home cannot be used, [`ErrorKind::Store`] for the database.
+    pub async fn owner(&self) -> Result<OwnerId> {
+        let own = self.home.owner()?;
+        match &self.database {
+            Some(database) => database.installation(if self.global.sandbox { "sandbox" } else { "clouds" }, &own).await,
+            None => Ok(own),
+        }
+    }
+
+    /// The same, if there was one before.
+    ///
+    /// # Errors
+    /// As [`owner`](Session::owner).
+    pub async fn known_owner(&self) -> Result<Option<OwnerId>> {
+        match &self.database {
+            Some(_) => self.owner().await.map(Some),
+            None => self.home.known_owner(),
+        }
+    }
+
     /// The engine on this home's journal; opened anew at each call.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if the journal cannot be used.
     pub async fn engine(&self) -> Result<Engine> {
-        let owner = self.home.owner()?;
+        let owner = self.owner().await?;
         self.home.create()?;
         Engine::open(capsule_engine::Options {
-            database: Database::Sqlite(self.home.join("journal.db")),
+            database: self.database.clone().unwrap_or_else(|| Database::Sqlite(self.home.join("journal.db"))),
             owner,
             clock: self.clock.clone(),
             providers: Arc::new(self.providers()),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use capsule_core::http::parse_base;
 use capsule_core::{Descriptor, Error, ErrorKind, OwnerId, Result, SettingValue, Settings};
+use capsule_engine::Database;
 use secrecy::{ExposeSecret, SecretString};
 use serde_yaml_ng::{Mapping, Value};
 
@@ -184,6 +185,19 @@ impl ConfigFile {
         fs::metadata(&self.path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
     }
 
+    /// The journal's database: the one entry that is no provider.
+    fn database(&self) -> Result<Option<SecretString>> {
+        match self.root.get("database") {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(url)) => Ok(Some(url.trim().into())),
+            Some(_) => {
+                let message = format!("{}: `database` is not text.", self.path.display());
+                Err(Error::new(ErrorKind::Config, message)
+                    .with_hint("Write it as `database: postgres://USER:PASSWORD@HOST:5432/NAME`."))
+            }
+        }
+    }
+
     /// A provider's entry as text: numbers and words alike.
     fn value(&self, provider: &str, key: &str) -> Result<Option<String>> {
         let place = |why: &str| Error::new(ErrorKind::Config, format!("{}: `{provider}` {why}.", self.path.display()));
@@ -237,6 +251,34 @@ fn position(error: &serde_yaml_ng::Error) -> String {
     }
 }
 
+/// The journal's database, where it is not the file in the home: what was typed, or else, outside the sandbox, what the
+/// environment or the config file says.
+///
+/// # Errors
+/// [`ErrorKind::Config`] for what is no URL of a database, without quoting it.
+pub fn database(typed: Option<&SecretString>, file: &ConfigFile, sandbox: bool) -> Result<Option<Database>> {
+    let named = |url: SecretString, source: String| {
+        Database::parse(url).map(Some).map_err(|error| error.context(format!("{source} cannot be used")))
+    };
+    match typed {
+        Some(url) => named(url.clone(), "--database".to_owned()),
+        None if sandbox => Ok(None),
+        None => match variable("CAPSULE_DATABASE")? {
+            Some(url) => named(url.into(), "$CAPSULE_DATABASE".to_owned()),
+            None => match file.database()? {
+                Some(url) => named(url, format!("`database` in {}", file.path().display())),
+                None => Ok(None),
+            },
+        },
+    }
+}
+
+/// Whether a database's URL holds a password.
+pub fn holds_password(url: &SecretString) -> bool {
+    url::Url::parse(url.expose_secret())
+        .is_ok_and(|url| url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password"))
+}
+
 /// Everything the user set for one provider.
 ///
 /// # Errors
@@ -262,15 +304,21 @@ pub fn resolve(descriptor: &Descriptor, file: &ConfigFile) -> Result<Settings> {
     Ok(settings)
 }
 
+/// An environment variable that is set to something.
+fn variable(name: &str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty())),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::new(ErrorKind::Config, format!("${name} is not UTF-8.")).with_hint("Set it anew, or unset it."))
+        }
+    }
+}
+
 fn lookup(env: &[&str], file: &ConfigFile, provider: &str, key: &str) -> Result<Option<(String, String)>> {
     for name in env {
-        match std::env::var(name) {
-            Ok(value) if !value.trim().is_empty() => return Ok(Some((value.trim().to_owned(), format!("${name}")))),
-            Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(Error::new(ErrorKind::Config, format!("${name} is not UTF-8."))
-                    .with_hint("Set it anew, or unset it."));
-            }
-            _ => {}
+        if let Some(value) = variable(name)? {
+            return Ok(Some((value, format!("${name}"))));
         }
     }
     Ok(file.value(provider, key)?.map(|value| (value, file.path().display().to_string())))
@@ -295,6 +343,31 @@ mod tests {
         assert!(error.message().contains("line "), "{error}");
         assert!(error.message().contains("column "), "{error}");
         assert!(!format!("{error:?}").contains("CANARY"));
+    }
+
+    #[test]
+    fn the_database_is_the_one_entry_that_is_no_provider() {
+        let (_dir, read) = file("database: postgres://me:CANARY@db/capsule\ndigitalocean:\n  api_key: k\n");
+        let config = read.unwrap();
+        assert!(matches!(database(None, &config, false), Ok(Some(Database::Url(_)))));
+        assert!(matches!(database(None, &config, true), Ok(None)), "the sandbox keeps to itself");
+        assert!(!format!("{:?}", database(None, &config, false)).contains("CANARY"));
+        for (text, why) in [("database: [CANARY]", "is not text"), ("database: mysql://CANARY", "providers.yml")] {
+            let error = database(None, &file(text).1.unwrap(), false).unwrap_err();
+            assert!(error.kind() == ErrorKind::Config && error.message().contains(why), "{error}");
+            assert!(!format!("{error:?}").contains("CANARY"));
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_seen() {
+        for (url, holds) in [
+            ("postgres://me@db/capsule", false),
+            ("postgres://me:secret@db/capsule", true),
+            ("postgres:///capsule?host=/run/postgresql&password=secret", true),
+        ] {
+            assert_eq!(holds_password(&url.into()), holds, "{url}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ struct Row<'a> {
 }
 
 pub(super) async fn run(session: &Session, args: &List) -> Outcome {
-    let owner = session.home.known_owner()?;
+    let owner = session.known_owner().await?;
     let tags: Vec<(String, String)> = args.tag.iter().map(|tag| Tags::parse_pair(tag)).collect::<Result<_, _>>()?;
     let entries = session.chosen(&args.provider)?;
     let scope = match (&owner, args.managed) {

@@ -3,7 +3,10 @@
 mod bad_input;
 mod crash;
 mod once;
+#[path = "../../../engine/tests/postgres/mod.rs"]
+mod postgres;
 mod program;
 mod sandbox;
 mod secrets;
+mod shared_journal;
 mod templates;

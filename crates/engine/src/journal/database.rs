@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use capsule_core::{Error, ErrorKind, Result};
+use capsule_core::{Error, ErrorKind, OwnerId, Result};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
@@ -30,6 +30,25 @@ impl Database {
         }
         Err(Error::new(ErrorKind::Config, "The journal's database is not given as a URL of PostgreSQL.")
             .with_hint("It looks like postgres://USER:PASSWORD@HOST:5432/NAME."))
+    }
+
+    /// Whose servers these are for everybody who keeps the journal there: the first to come says who, the others join.
+    /// Those that must not meet, such as real and simulated clouds, come under different `name`s.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`].
+    pub async fn installation(&self, name: &str, own: &OwnerId) -> Result<OwnerId> {
+        let (pool, is_sqlite) = connect(self).await?;
+        let (key, failed) = (format!("installation {name}"), |error| store("open", error));
+        let mut tx = pool.begin().await.map_err(failed)?;
+        make_meta(&mut tx, is_sqlite).await?;
+        let sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        sqlx::query(sql).bind(&key).bind(own.as_str()).execute(&mut *tx).await.map_err(failed)?;
+        let row = sqlx::query("SELECT value FROM meta WHERE key = $1").bind(&key).fetch_one(&mut *tx).await;
+        let owner = text(&row.map_err(failed)?, "value")?.parse();
+        tx.commit().await.map_err(failed)?;
+        pool.close().await;
+        owner
     }
 }
 
@@ -93,11 +112,7 @@ pub(super) async fn is_current(pool: &AnyPool) -> bool {
 /// # Errors
 /// [`ErrorKind::Store`] for a journal of a newer version.
 pub(super) async fn migrate(tx: &mut Transaction<'static, Any>, is_sqlite: bool) -> Result<()> {
-    if !is_sqlite {
-        tx.execute(MIGRATION_LOCK).await.map_err(|error| store("migrate", error))?;
-    }
-    let meta = "CREATE TABLE IF NOT EXISTS meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)";
-    tx.execute(meta).await.map_err(|error| store("migrate", error))?;
+    make_meta(tx, is_sqlite).await?;
     let row = sqlx::query("SELECT value FROM meta WHERE key = 'schema'").fetch_optional(&mut **tx).await;
     let row = row.map_err(|error| store("read", error))?;
     let is_new = row.is_none();
@@ -124,6 +139,15 @@ pub(super) async fn migrate(tx: &mut Transaction<'static, Any>, is_sqlite: bool)
         write.map_err(|error| store("migrate", error))?;
     }
     Ok(())
+}
+
+/// Makes the table that says what the others are like, and keeps others from migrating meanwhile.
+async fn make_meta(tx: &mut Transaction<'static, Any>, is_sqlite: bool) -> Result<()> {
+    if !is_sqlite {
+        tx.execute(MIGRATION_LOCK).await.map_err(|error| store("migrate", error))?;
+    }
+    let meta = "CREATE TABLE IF NOT EXISTS meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)";
+    tx.execute(meta).await.map(drop).map_err(|error| store("migrate", error))
 }
 
 /// What the database says, in a sentence for users.

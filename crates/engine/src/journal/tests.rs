@@ -65,6 +65,7 @@ on_both! {
     eight_at_once_under_one_key_are_one_operation
     eight_at_once_for_one_name_are_one_server
     eight_first_openings_at_once_make_one_schema
+    who_comes_later_joins_the_installation
     an_older_journal_opens_and_a_newer_one_is_refused
     a_journal_of_schema_1_opens_with_all_that_is_in_it
 }
@@ -196,6 +197,14 @@ async fn eight_first_openings_at_once_make_one_schema(place: Place) {
     let owner = OwnerId::random();
     let opened = futures_util::future::join_all((0..8).map(|_| place.open(&owner, "1"))).await;
     assert!(opened.iter().all(Result::is_ok), "{:?}", opened.iter().filter_map(|o| o.as_ref().err()).next());
+}
+
+async fn who_comes_later_joins_the_installation(place: Place) {
+    let (first, second) = (OwnerId::random(), OwnerId::random());
+    assert_eq!(place.database.installation("clouds", &first).await.unwrap(), first);
+    assert_eq!(place.database.installation("clouds", &second).await.unwrap(), first);
+    assert_eq!(place.database.installation("sandbox", &second).await.unwrap(), second);
+    place.open(&first, "1").await.expect("it becomes a journal all the same");
 }
 
 async fn an_older_journal_opens_and_a_newer_one_is_refused(place: Place) {
