@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use capsule_providers::templates;
+
 const HEADINGS: [&str; 7] =
     ["## Keys", "## Endpoints", "## Limits", "## Status", "## Errors", "## Billing", "## Quirks"];
 
@@ -24,8 +26,28 @@ fn every_provider_has_all_its_pieces() {
         if capsule_sim::credentials(name).is_empty() {
             lacking.push(format!("{name}: credentials for the sandbox"));
         }
+        if !root_file("README.md").lines().any(|line| line.starts_with(&format!("| `{name}` |"))) {
+            lacking.push(format!("README.md: a row for {name} in the table of providers"));
+        }
+        // Who came after the Python package has no names of then.
+        let (known, template) = (templates::REGIONS.iter().any(|(id, _)| *id == name), by_template(name));
+        if known && template.is_none() {
+            lacking.push(format!("templates.md: a row of {name}"));
+        }
+        lacking.extend(template.into_iter().flatten());
     }
     assert!(lacking.is_empty(), "missing:\n{}", lacking.join("\n"));
+}
+
+/// What is wrong with a provider's templates; `None` if it has none.
+fn by_template(provider: &str) -> Option<Vec<String>> {
+    let of_it: Vec<_> = templates::all().iter().filter(|template| template.provider.as_str() == provider).collect();
+    let nameless = of_it.iter().filter(|template| template.plan.is_empty() || template.name.is_empty());
+    (!of_it.is_empty()).then(|| nameless.map(|template| format!("templates.md: the plan of {}", template.id)).collect())
+}
+
+fn root_file(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)).unwrap_or_default()
 }
 
 /// The users' reference: a table from the descriptors, then each provider's README.
@@ -64,13 +86,92 @@ fn reference() -> String {
 
 #[test]
 fn the_reference_for_users_has_not_drifted() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/PROVIDERS.md");
+    stands_as("docs/PROVIDERS.md", &reference());
+}
+
+/// A page that is made from other files says what they say.
+fn stands_as(page: &str, text: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, reference()).unwrap();
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page), text).unwrap();
     }
-    let stands = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        stands == reference(),
-        "docs/PROVIDERS.md has drifted: UPDATE_DOCS=1 cargo test -p capsule-providers --test complete"
+        root_file(page) == text,
+        "{page} has drifted: UPDATE_DOCS=1 cargo test -p capsule-providers --test complete"
     );
+}
+
+/// The module documentation of a file.
+fn module_doc(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// The referees of a provider: file, what it says of itself, and its tests.
+fn referees(provider: &str) -> Vec<(String, String, Vec<String>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/referees");
+    let mut files: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(&format!("test_{provider}_")))
+        .collect();
+    files.sort();
+    let read = |name: String| {
+        let text = std::fs::read_to_string(folder.join(&name)).unwrap();
+        let says = text.trim_start_matches("\"\"\"").split("\"\"\"").next().unwrap_or_default();
+        let says = says.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
+        let tests = text.lines().filter_map(|line| line.strip_prefix("def test_")?.split('(').next());
+        (name, says, tests.map(str::to_owned).collect())
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// The simulator's honesty page: what each dialect models and does not, in its own words, and who proved it.
+fn honesty() -> String {
+    let sim = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sim/src");
+    let mut text = String::from(
+        "# The simulator, honestly\n\n\
+         <!-- Made from the dialects' own documentation and the referees' tests. After a change there:\n     \
+         UPDATE_DOCS=1 cargo test -p capsule-providers --test complete -->\n\n\
+         `--sandbox` and `capsule sandbox serve` are a model of the vendors' APIs. This page says how far each goes, what \
+         is proven by\nprograms that were not written here (referees, in `tests/referees`), and what is not there. What no \
+         referee proves is\nour reading of the vendor's documentation.\n\n## Everywhere\n\n",
+    );
+    // The headings of the crate are a level deeper here.
+    text.push_str(&module_doc(&sim.join("lib.rs")).replace("\n# ", "\n### ").replace("[`fault`]", "`fault.rs`"));
+    text = text.replace("[`World`]", "`World`").replace("[`Dialect`]", "`Dialect`").replace("[`ledger`]", "`ledger`");
+    text = text.replace("[`Sim::transport`]", "`Sim::transport`").replace("[`Sim::serve`]", "`Sim::serve`");
+    text.push('\n');
+    for entry in capsule_providers::all() {
+        let name = entry.descriptor.id.as_str();
+        let folder = sim.join("dialects").join(name);
+        let file = if folder.is_dir() { folder.join("mod.rs") } else { folder.with_extension("rs") };
+        text.push_str(&format!("\n## {}\n\n{}\n\n", entry.descriptor.name, module_doc(&file)));
+        text.push_str("| proven by | it |\n|---|---|\n");
+        for (file, says, tests) in referees(name) {
+            text.push_str(&format!("| {says} | `{file}`: {} |\n", tests.join(", ").replace('_', " ")));
+        }
+        text.push_str(&format!(
+            "| our driver, by every promise of the `Provider` trait | `behavior`: `{name}/sim`, `{name}/sim-tcp` |\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn the_simulator_says_of_every_dialect_what_it_is_not() {
+    let page = honesty();
+    let mut lacking = Vec::new();
+    for entry in capsule_providers::all() {
+        let name = entry.descriptor.name;
+        let section = page.split(&format!("\n## {name}\n")).nth(1).unwrap_or_default();
+        let section = section.split("\n## ").next().unwrap_or_default();
+        for words in ["Modelled:", "Not modelled:", "| `test_"] {
+            if !section.contains(words) {
+                lacking.push(format!("{name}: `{words}`"));
+            }
+        }
+    }
+    assert!(lacking.is_empty(), "missing in docs/SIMULATOR.md:\n{}", lacking.join("\n"));
+    stands_as("docs/SIMULATOR.md", &page);
 }
