@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Clock, Error, ErrorKind, Instance, InstanceId, OwnerId, Power, Provider, ProviderId, Result, SshKey, Tags, nearest,
-    tags,
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -19,7 +18,7 @@ use crate::event::{Deploy, Intent, Server};
 use crate::flow::{Timing, later};
 use crate::journal::{Begin, Begun, Database, Held, Journal, Key, Stored};
 use crate::ledger::{Account, accounts};
-use crate::operation::{Deployed, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Update, Wait};
+use crate::operation::{Deployed, Observer, OnFailure, Operation, OperationId, Outcome, Record, Update, Wait};
 use crate::order;
 use crate::placement::Placement;
 use crate::poll::Cloud;
@@ -96,19 +95,6 @@ pub struct DeployRequest {
     pub goal: Option<Value>,
 }
 
-/// How to adopt.
-#[derive(Debug, Clone, Default)]
-pub struct Adopt {
-    /// Its name in the inventory; `None` for the vendor's.
-    pub name: Option<String>,
-    /// Whether a server without our owner tag may be adopted.
-    pub foreign: bool,
-    /// What it costs, where known.
-    pub price: Option<capsule_core::Price>,
-    /// What it is meant to be, for whoever looks at it.
-    pub goal: Option<Value>,
-}
-
 /// Which operations to show.
 #[derive(Debug, Clone, Default)]
 pub struct OperationFilter {
@@ -123,7 +109,7 @@ pub struct OperationFilter {
 /// One installation's operations and servers. Clones share everything.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
@@ -133,7 +119,7 @@ pub(crate) struct Inner {
     pub(crate) readiness: Option<Arc<dyn Readiness>>,
     /// A turn for each create call.
     pub(crate) creates: Semaphore,
-    owner: OwnerId,
+    pub(crate) owner: OwnerId,
     providers: Arc<dyn Providers>,
     clouds: Mutex<HashMap<ProviderId, Arc<Cloud>>>,
 }
@@ -260,36 +246,6 @@ impl Engine {
         Ok(outcomes)
     }
 
-    /// Takes a server that is there into the inventory; one that is in it already is answered as it is.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] for a taken name, [`ErrorKind::Forbidden`] for a foreign server not asked for as one.
-    pub async fn adopt(&self, instance: Instance, how: Adopt) -> Result<Record> {
-        let existing = self.inner.journal.record(&instance.id).await?;
-        if let Some(record) = existing.filter(|record| record.gone_at.is_none()) {
-            return Ok(record);
-        }
-        let foreign = !instance.is_owned_by(&self.inner.owner);
-        if foreign && !how.foreign {
-            let message = format!("{} was not made by this installation.", instance.id);
-            return Err(
-                Error::new(ErrorKind::Forbidden, message).with_hint("Say so if you want to adopt it all the same.")
-            );
-        }
-        let name = how.name.unwrap_or_else(|| instance.name.clone());
-        let own = instance.tags.iter().filter(|(key, _)| !tags::RESERVED.contains(key));
-        let intent = Intent::Adopt {
-            server: Server::seen(&name, &instance),
-            tags: own.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-            token: instance.tags.token().and_then(|token| token.parse().ok()),
-            foreign,
-            price: how.price.map(Box::new),
-            goal: how.goal,
-        };
-        self.inner.run_one(intent, &Silent, None).await?;
-        self.inner.journal.record(&instance.id).await?.ok_or_else(|| not_known(&instance.id))
-    }
-
     /// Operations, newest first, without their events.
     ///
     /// # Errors
@@ -397,7 +353,12 @@ impl Inner {
         later(now, self.lease())
     }
 
-    async fn run_one(&self, intent: Intent, observer: &dyn Observer, give_up_at: Option<Timestamp>) -> Result<Outcome> {
+    pub(crate) async fn run_one(
+        &self,
+        intent: Intent,
+        observer: &dyn Observer,
+        give_up_at: Option<Timestamp>,
+    ) -> Result<Outcome> {
         let now = self.clock.now();
         let begin = Begin { id: OperationId::random(), intent, key: None, part: 0 };
         match self.journal.intend(vec![begin], now, self.lease_from(now)).await? {
@@ -486,16 +447,7 @@ impl Inner {
     async fn known(&self, id: &InstanceId) -> Result<Server> {
         let record = self.journal.record(id).await?;
         if let Some(record) = record.filter(|record| record.gone_at.is_none()) {
-            return Ok(Server {
-                name: record.name,
-                id: record.id,
-                status: record.status,
-                addresses: record.addresses,
-                plan: record.plan,
-                image: record.image,
-                created_at: Some(record.created_at),
-                shown: false,
-            });
+            return Ok(Server::from(record));
         }
         let instance = self.cloud(&id.provider).await?.provider.get(id).await?.ok_or_else(|| not_known(id))?;
         Ok(Server::seen(&instance.name, &instance))
@@ -586,7 +538,7 @@ fn worker_of(row: &Stored) -> &str {
     row.lease_owner.as_deref().unwrap_or("another process")
 }
 
-fn not_known(id: &InstanceId) -> Error {
+pub(crate) fn not_known(id: &InstanceId) -> Error {
     Error::new(ErrorKind::NotFound, format!("There is no server {id}."))
         .with_hint("`capsule list` shows those that there are.")
 }

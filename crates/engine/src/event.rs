@@ -13,7 +13,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::operation::{Kind, OnFailure, Wait};
+use crate::operation::{Kind, OnFailure, Record, Wait};
 use crate::placement::Placement;
 
 /// The version of the lines that are written now.
@@ -152,6 +152,14 @@ pub enum Intent {
         /// What it is meant to be, for whoever looks at it; the engine passes it on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         goal: Option<Value>,
+        /// Whether it was read back from the provider's tags, after its journal was lost.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rebuilt: bool,
+    },
+    /// One of the inventory that is gone, and not by us: its provider said so before this was written.
+    Vanished {
+        /// As it was known.
+        server: Server,
     },
 }
 
@@ -221,6 +229,22 @@ impl Server {
     }
 }
 
+/// What the journal keeps of a server that is in the inventory.
+impl From<Record> for Server {
+    fn from(record: Record) -> Self {
+        Server {
+            name: record.name,
+            id: record.id,
+            status: record.status,
+            addresses: record.addresses,
+            plan: record.plan,
+            image: record.image,
+            created_at: Some(record.created_at),
+            shown: false,
+        }
+    }
+}
+
 /// What follows a create call that made nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -267,6 +291,7 @@ impl Intent {
             Intent::Destroy { .. } => Kind::Destroy,
             Intent::Power { .. } => Kind::Power,
             Intent::Adopt { .. } => Kind::Adopt,
+            Intent::Vanished { .. } => Kind::Vanished,
         }
     }
 
@@ -274,10 +299,24 @@ impl Intent {
     pub fn names(&self) -> Vec<String> {
         match self {
             Intent::Deploy(deploy) => deploy.names.clone(),
-            Intent::Destroy { server } | Intent::Power { server, .. } | Intent::Adopt { server, .. } => {
-                vec![server.name.clone()]
-            }
+            _ => self.server().map(|server| server.name.clone()).into_iter().collect(),
         }
+    }
+
+    /// The server that it is about, where there is one already.
+    pub fn server(&self) -> Option<&Server> {
+        match self {
+            Intent::Deploy(_) => None,
+            Intent::Destroy { server }
+            | Intent::Power { server, .. }
+            | Intent::Adopt { server, .. }
+            | Intent::Vanished { server } => Some(server),
+        }
+    }
+
+    /// Whether its servers enter the inventory.
+    pub fn is_arrival(&self) -> bool {
+        matches!(self, Intent::Deploy(_) | Intent::Adopt { .. })
     }
 }
 

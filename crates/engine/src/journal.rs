@@ -1,6 +1,7 @@
 //! The journal: events, operations and the inventory in one database, by hand-written SQL that SQLite and PostgreSQL
 //! both run.
 
+mod bulk;
 mod database;
 
 use capsule_core::{Addresses, Error, ErrorKind, InstanceId, OwnerId, Result};
@@ -140,7 +141,7 @@ impl Journal {
         for begin in begins {
             let entry = Entry { at, event: Event::Intended { intent: begin.intent.clone() } };
             let state = State::begin(&entry)?;
-            if matches!(state.intent, Intent::Deploy(_) | Intent::Adopt { .. }) {
+            if state.intent.is_arrival() {
                 self.refuse_taken_names(&mut tx, &state).await?;
             }
             if !self.insert(&mut tx, begin, &state, at, lease_until).await? {
@@ -185,10 +186,7 @@ impl Journal {
         at: Timestamp,
         lease_until: Timestamp,
     ) -> Result<bool> {
-        let subject = match &state.intent {
-            Intent::Destroy { server } | Intent::Power { server, .. } => Some(server.id.to_string()),
-            _ => None,
-        };
+        let subject = subject(&state.intent);
         let sql = "INSERT INTO operation (id, owner, kind, subject, idempotency_key, part, digest, state, is_open, next_at, \
                    created_at, updated_at, version, lease_owner, lease_until) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, NULL, $9, $10, 1, $11, $12) ON CONFLICT DO NOTHING";
@@ -211,9 +209,13 @@ impl Journal {
         if inserted.rows_affected() == 0 {
             return if key.is_some() { Ok(false) } else { Err(damaged("two operations have one id")) };
         }
-        if !matches!(state.intent, Intent::Deploy(_) | Intent::Adopt { .. }) {
-            return Ok(true);
+        if state.intent.is_arrival() {
+            self.insert_members(tx, id, state).await?;
         }
+        Ok(true)
+    }
+
+    async fn insert_members(&self, tx: &mut Transaction<'static, Any>, id: &OperationId, state: &State) -> Result<()> {
         for member in &state.members {
             let sql = "INSERT INTO instance (operation, name, owner, id, status, addresses, facts, gone_at) \
                        VALUES ($1, $2, $3, $4, $5, $6, $7, NULL)";
@@ -229,7 +231,7 @@ impl Journal {
                 .await
                 .map_err(|error| not_unique(error, member))?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Writes one event and everything that follows from it in one transaction.
@@ -281,7 +283,7 @@ impl Journal {
         at: Timestamp,
     ) -> Result<()> {
         let gone_at = member.is_gone().then(|| at.as_millisecond());
-        let query = if matches!(state.intent, Intent::Deploy(_) | Intent::Adopt { .. }) {
+        let query = if state.intent.is_arrival() {
             // What is gone stays gone: another operation may have deleted it meanwhile.
             let sql = "UPDATE instance SET id = $1, status = $2, addresses = $3, facts = $4, gone_at = $5 \
                        WHERE operation = $6 AND name = $7 AND gone_at IS NULL";
@@ -434,6 +436,11 @@ impl Journal {
     }
 }
 
+/// The server that an operation on one is about.
+fn subject(intent: &Intent) -> Option<String> {
+    intent.server().filter(|_| !intent.is_arrival()).map(|server| server.id.to_string())
+}
+
 /// The index has the last word where two processes looked for the name at one time.
 fn not_unique(error: sqlx::Error, member: &Member) -> Error {
     match error.as_database_error() {
@@ -463,17 +470,19 @@ fn addresses(member: &Member) -> String {
 fn facts(operation: &OperationId, state: &State, member: &Member) -> String {
     let Some(server) = &member.server else { return "null".to_owned() };
     let placement = state.placement_of(member);
-    let (tags, price, foreign, created_at, goal) = match &state.intent {
-        Intent::Adopt { tags, price, foreign, goal, .. } => (
+    let (tags, price, foreign, rebuilt, created_at, goal) = match &state.intent {
+        Intent::Adopt { tags, price, foreign, rebuilt, goal, .. } => (
             tags.clone(),
             price.as_deref().cloned(),
             *foreign,
+            *rebuilt,
             server.created_at.unwrap_or(state.started),
             goal.clone(),
         ),
         _ => (
             state.deploy().map(|deploy| deploy.tags.clone()).unwrap_or_default(),
             placement.and_then(|placement| placement.price.clone()),
+            false,
             false,
             member.ordered_at,
             state.deploy().and_then(|deploy| deploy.goal.clone()),
@@ -492,6 +501,7 @@ fn facts(operation: &OperationId, state: &State, member: &Member) -> String {
         operation: operation.clone(),
         foreign,
         goal,
+        rebuilt,
         created_at,
         gone_at: None,
     })

@@ -17,6 +17,7 @@
 
 pub mod engine;
 pub mod event;
+pub mod fleet;
 pub mod ledger;
 pub mod operation;
 pub mod placement;
@@ -29,7 +30,8 @@ mod order;
 mod poll;
 mod run;
 
-pub use engine::{Adopt, AfterEvent, DeployRequest, Engine, OperationFilter, Options, Providers};
+pub use engine::{AfterEvent, DeployRequest, Engine, OperationFilter, Options, Providers};
+pub use fleet::{Adopt, Pending, Rebuilt, Survey};
 pub use journal::Database;
 pub use operation::{
     Deployed, Finish, Kind, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Stage, Update, Wait,

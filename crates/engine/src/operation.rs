@@ -66,6 +66,8 @@ pub enum Kind {
     Power,
     /// Take a server that is there into the inventory.
     Adopt,
+    /// Write down that a server of the inventory is gone, as its provider says.
+    Vanished,
 }
 
 impl Kind {
@@ -76,6 +78,7 @@ impl Kind {
             Kind::Destroy => "destroy",
             Kind::Power => "power",
             Kind::Adopt => "adopt",
+            Kind::Vanished => "vanished",
         }
     }
 }
@@ -224,6 +227,10 @@ pub struct Record {
     /// What it is meant to be, for whoever looks at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<Value>,
+    /// Whether it was read back from the provider's tags after its journal was lost: what was quoted, which operation
+    /// made it and from what user-data is not known then.
+    #[serde(default)]
+    pub rebuilt: bool,
     /// When it was ordered or, if adopted, made.
     pub created_at: Timestamp,
     /// When it was found to be gone.

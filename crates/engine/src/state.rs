@@ -156,11 +156,9 @@ impl State {
             Intent::Destroy { .. } => (Step::Converge, Phase::Deleting(None)),
             Intent::Power { .. } => (Step::AskPower, Phase::Moving),
             Intent::Adopt { .. } => (Step::Converge, Phase::Ready),
+            Intent::Vanished { .. } => (Step::Converge, Phase::Gone(None)),
         };
-        let server = match intent {
-            Intent::Deploy(_) => None,
-            Intent::Destroy { server } | Intent::Power { server, .. } | Intent::Adopt { server, .. } => Some(server),
-        };
+        let server = intent.server();
         let token = if let Intent::Adopt { token, .. } = intent { token.clone() } else { None };
         let members = intent.names().into_iter().map(|name| Member {
             name,
@@ -459,6 +457,21 @@ impl State {
         std::iter::once(ordered).chain(member.passed.iter().cloned()).collect()
     }
 
+    /// Every token that it has used and may still find servers by.
+    pub fn tokens(&self) -> impl Iterator<Item = &Token> {
+        let step = match &self.step {
+            Step::Send { token, .. } => token.as_ref(),
+            Step::Sent { token, .. } => Some(token),
+            _ => None,
+        };
+        step.into_iter().chain(&self.doubted).chain(self.members.iter().filter_map(|member| member.token.as_ref()))
+    }
+
+    /// Every server that it concerns, doubles included.
+    pub fn ids(&self) -> impl Iterator<Item = &InstanceId> {
+        self.members.iter().filter_map(Member::id).chain(self.extras.iter().map(|extra| &extra.id))
+    }
+
     /// How far `member` is.
     pub fn stage_of(&self, member: &Member) -> Stage {
         match (&member.phase, &self.step) {
@@ -609,6 +622,8 @@ mod tests {
             ("intended_power power_accepted ready finished", Stage::Done),
             ("intended_power gone finished", Stage::Failed),
             ("intended_adopt finished", Stage::Done),
+            ("intended_rebuilt finished", Stage::Done),
+            ("intended_vanished finished", Stage::Done),
         ] {
             assert_eq!(fold(history).map(|state| state.stage()), Ok(stage), "{history}");
         }
@@ -643,6 +658,7 @@ mod tests {
             "intended_power finished",
             "intended_destroy gone gone",
             "intended_adopt not_there",
+            "intended_vanished gone",
         ] {
             assert!(fold(history).is_err(), "{history}");
         }

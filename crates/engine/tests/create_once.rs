@@ -1,6 +1,7 @@
 //! Never twice, never lost: deploy, destroy and power against a cloud that misbehaves and an engine that dies.
 
 mod cloud;
+mod fleet;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,80 @@
+use capsule_core::{Error, ErrorKind, Instance, Price};
+use capsule_engine::{Adopt as How, Engine, Record};
+use clap::Args;
+
+use super::{Outcome, target};
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// Take a server that is there into the inventory
+///
+/// It is then ours to start, stop and delete. What it cost until now is not known; what it costs from now on is read
+/// from the catalogue. Nothing is changed at the provider.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// Its id, unique name at its provider, or a unique prefix of either
+    pub id: String,
+    /// Its name in the inventory [default: the one at the provider]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Also if this installation did not make it
+    #[arg(long)]
+    pub foreign: bool,
+}
+
+pub(super) async fn run(session: &Session, args: &Adopt) -> Outcome {
+    let engine = session.engine().await?;
+    let record = at_provider(session, &engine, args).await?;
+    report(session, &[record])
+}
+
+/// Adopts a server of a provider.
+async fn at_provider(session: &Session, engine: &Engine, args: &Adopt) -> Result<Record, Error> {
+    let target = target::find(session, engine, &args.id).await?;
+    if let Some(record) = target.record {
+        output::note(format!("{} is in the inventory already.", record.id));
+        return Ok(record);
+    }
+    let provider = session.connect(capsule_providers::find(target.id.provider.as_str())?).await?;
+    let instance = provider.get(&target.id).await?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("There is no server {}.", target.id))
+            .with_hint("`capsule list` shows those that there are.")
+    })?;
+    let price = price(session, &instance).await;
+    let how = How { name: args.name.clone(), foreign: args.foreign, price };
+    engine.adopt(instance, how).await.map_err(|error| match error.kind() {
+        ErrorKind::Forbidden => error.with_kind(ErrorKind::Invalid).with_hint("Add --foreign to adopt it all the same."),
+        // The name is free to choose here.
+        ErrorKind::Conflict if args.name.is_none() && error.hint().is_some_and(|hint| hint.contains("another name")) => {
+            error.with_hint("Give it another name in the inventory: --name NAME.")
+        }
+        _ => error,
+    })
+}
+
+/// What a server costs by the catalogue now; `None` where that cannot be learned.
+pub(super) async fn price(session: &Session, instance: &Instance) -> Option<Price> {
+    let provider = instance.id.provider.to_string();
+    let (catalogs, _) = session.catalogs(std::slice::from_ref(&provider), false).await.ok()?;
+    catalogs.iter().find_map(|catalog| catalog.offer(&instance.plan, &instance.id.region)?.price.clone())
+}
+
+/// Prints servers of the inventory.
+pub(super) fn report(session: &Session, records: &[Record]) -> Outcome {
+    if session.json() {
+        output::json(&serde_json::json!({ "adopted": records }))?;
+        return Ok(());
+    }
+    let mut table = Table::new(&["NAME", "STATUS", "ADDRESS", "PLAN", ">PER HOUR", "ID"]);
+    for record in records {
+        table.row([
+            record.name.clone(),
+            record.status.to_string(),
+            record.addresses.primary().map_or_else(|| "-".to_owned(), |ip| ip.to_string()),
+            record.plan.clone(),
+            output::hourly(record.price.as_ref()),
+            record.id.to_string(),
+        ]);
+    }
+    Ok(table.print()?)
+}

@@ -1,0 +1,146 @@
+//! What the provider shows set against the journal: orphans, the vanished, and an inventory read back from tags.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use capsule_core::{ErrorKind, Instance, OwnerId, Tags, Token};
+use capsule_engine::{Adopt, AfterEvent, Engine, Kind, OperationFilter, Silent, Survey};
+
+use crate::cloud::{Bench, CLOUD, Fault, request};
+
+/// A server of ours that no journal knows.
+fn stray(bench: &Bench, name: &str, token: &Token) -> Instance {
+    bench.cloud.bear(name, Tags::new().at_birth(&bench.owner, token), "small", false)
+}
+
+async fn survey(engine: &Engine) -> Survey {
+    engine.survey(&CLOUD).await.unwrap()
+}
+
+fn names(survey: &Survey) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
+    (
+        survey.orphans.iter().map(|server| server.name.as_str()).collect(),
+        survey.pending.iter().map(|server| server.name.as_str()).collect(),
+        survey.gone.iter().map(|record| record.name.as_str()).collect(),
+    )
+}
+
+#[tokio::test]
+async fn only_what_nothing_explains_is_an_orphan() {
+    let bench = Bench::new();
+    let engine = bench.open().await;
+    engine.deploy(request(&["web"]), &Silent).await.unwrap();
+    stray(&bench, "stray", &Token::random());
+    bench.cloud.bear("foreign", Tags::new().at_birth(&OwnerId::random(), &Token::random()), "small", false);
+    bench.cloud.clock.advance(Duration::from_secs(10));
+    assert_eq!(names(&survey(&engine).await), (vec![], vec!["stray"], vec![]), "it is younger than the list's lag");
+    bench.cloud.clock.advance(Duration::from_secs(30));
+    assert_eq!(names(&survey(&engine).await), (vec!["stray"], vec![], vec![]));
+}
+
+#[tokio::test]
+async fn what_an_open_operation_may_have_made_is_no_orphan_and_is_not_adopted() {
+    let bench = Bench::new();
+    bench.cloud.script([Fault::LoseReply]);
+    let die: AfterEvent = Arc::new(|n| assert!(n != 2, "crash"));
+    let engine = bench.try_open(Some(die)).await.unwrap();
+    tokio::spawn(async move { engine.deploy(request(&["web"]), &Silent).await }).await.unwrap_err();
+    let engine = bench.open().await;
+    // It died before the call; what was sent by another process all the same carries the token of the journal's line.
+    let open = engine.operations(&OperationFilter { open: true, ..Default::default() }).await.unwrap().remove(0);
+    let events = engine.operation(&open.id).await.unwrap().events;
+    let token = events.iter().find_map(|entry| match &entry.event {
+        capsule_engine::event::Event::CreateSent { token, .. } => Some(token.clone()),
+        _ => None,
+    });
+    let made = stray(&bench, "web", &token.unwrap());
+    bench.cloud.clock.advance(Duration::from_secs(3600));
+    let found = survey(&engine).await;
+    assert_eq!(names(&found), (vec![], vec!["web"], vec![]));
+    assert!(found.pending[0].why.contains(open.id.as_str()), "{:?}", found.pending);
+    let refused = engine.adopt(made, Adopt::default()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(refused.hint().is_some_and(|hint| hint.contains(open.id.as_str())), "{refused:?}");
+    engine.resume(None, &Silent).await.unwrap();
+    assert_eq!(engine.inventory().await.unwrap().len(), 1);
+    assert_eq!(bench.cloud.living().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_the_provider_says_is_gone_is_recorded_and_its_name_is_free() {
+    let bench = Bench::new();
+    let engine = bench.open().await;
+    engine.deploy(request(&["web", "db"]), &Silent).await.unwrap();
+    bench.cloud.clock.advance(Duration::from_secs(3600));
+    let vanish = |name: &str| {
+        let long_ago = jiff::Timestamp::UNIX_EPOCH;
+        let mut world = bench.cloud.world.lock().unwrap();
+        world.servers.iter_mut().find(|server| server.name == name).unwrap().deleted = Some(long_ago);
+    };
+    vanish("web");
+    let found = survey(&engine).await;
+    assert_eq!(names(&found), (vec![], vec![], vec!["web"]));
+    assert_eq!(engine.inventory().await.unwrap().len(), 2, "a look changes nothing");
+    assert_eq!(engine.record_gone(&found.gone).await.unwrap(), [found.gone[0].id.clone()]);
+    assert!(engine.record_gone(&found.gone).await.unwrap().is_empty(), "once is enough");
+    let left: Vec<String> = engine.inventory().await.unwrap().into_iter().map(|record| record.name).collect();
+    assert_eq!(left, ["db"]);
+    let told = engine.operations(&OperationFilter::default()).await.unwrap().remove(0);
+    assert_eq!((told.kind, told.is_open()), (Kind::Vanished, false));
+    engine.deploy(request(&["web"]), &Silent).await.unwrap();
+    // What somebody deletes at this moment is left to that operation.
+    vanish("db");
+    let gone = survey(&engine).await.gone;
+    let die: AfterEvent = Arc::new(|n| assert!(n != 1, "crash"));
+    let (other, id) = (bench.try_open(Some(die)).await.unwrap(), gone[0].id.clone());
+    tokio::spawn(async move { other.destroy(&id, &Silent).await }).await.unwrap_err();
+    assert!(engine.record_gone(&gone).await.unwrap().is_empty());
+    assert!(names(&survey(&engine).await).2.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_too_young_to_be_shown_is_not_gone() {
+    let bench = Bench::with_lag(Duration::from_secs(25));
+    let engine = bench.open().await;
+    let deploy = capsule_engine::DeployRequest { wait: capsule_engine::Wait::None, ..request(&["web"]) };
+    engine.deploy(deploy, &Silent).await.unwrap();
+    let found = survey(&engine).await;
+    assert_eq!(names(&found), (vec![], vec![], vec![]), "the list does not show it yet");
+}
+
+#[tokio::test]
+async fn the_inventory_is_read_back_once() {
+    let bench = Bench::new();
+    let tokens = [Token::random(), Token::random()];
+    let older = stray(&bench, "web", &tokens[0]);
+    bench.cloud.clock.advance(Duration::from_secs(1));
+    let newer = stray(&bench, "web", &tokens[0]);
+    stray(&bench, "web", &tokens[1]);
+    bench.cloud.bear("foreign", Tags::new(), "small", false);
+    bench.cloud.clock.advance(Duration::from_secs(60));
+    let engine = bench.open().await;
+    assert!(engine.is_untouched().await.unwrap());
+    let heard = std::sync::atomic::AtomicUsize::new(0);
+    let rebuilt = engine.rebuild(&CLOUD, &|n| heard.store(n, std::sync::atomic::Ordering::Relaxed)).await.unwrap();
+    let named: Vec<&str> = rebuilt.taken.iter().map(|record| record.name.as_str()).collect();
+    assert_eq!((named, rebuilt.known), (vec!["web", "web-2", "web-3"], 0));
+    assert_eq!(rebuilt.doubles, [[older.id.clone(), newer.id]]);
+    assert_eq!(heard.into_inner(), 3);
+    let record = engine.find("web").await.unwrap();
+    assert!(record.rebuilt && !record.foreign && record.price.is_none());
+    assert_eq!((record.id, record.token), (older.id, Some(tokens[0].clone())));
+    assert_eq!(names(&survey(&engine).await), (vec![], vec![], vec![]));
+
+    let before = engine.operations(&OperationFilter::default()).await.unwrap().len();
+    let again = engine.rebuild(&CLOUD, &|_| {}).await.unwrap();
+    assert_eq!((again.taken.len(), again.known), (0, 3));
+    assert_eq!(engine.operations(&OperationFilter::default()).await.unwrap().len(), before);
+    assert!(!engine.is_untouched().await.unwrap());
+    // What was read back can be deleted as any other.
+    engine.destroy(&record_id(&engine, "web-3").await, &Silent).await.unwrap();
+    assert_eq!(bench.cloud.living().len(), 3);
+}
+
+async fn record_id(engine: &Engine, name: &str) -> capsule_core::InstanceId {
+    engine.find(name).await.unwrap().id
+}
