@@ -84,6 +84,20 @@ impl Home {
         }
     }
 
+    /// Makes this the home of an installation whose file was lost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if its file cannot be written.
+    pub fn become_owner(&self, owner: &OwnerId) -> Result<()> {
+        if self.known_owner()?.as_ref() == Some(owner) {
+            return Ok(());
+        }
+        self.create()?;
+        let path = self.join("installation");
+        write_private(&path, format!("{owner}\n").as_bytes(), Existing::Replace)
+            .map_err(|error| unusable(&path, "written", &error))
+    }
+
     /// Which installation this is, if there was one before.
     ///
     /// # Errors

@@ -41,11 +41,15 @@ async fn at_provider(session: &Session, engine: &Engine, args: &Adopt) -> Result
             .with_hint("`capsule list` shows those that there are.")
     })?;
     let price = price(session, &instance).await;
-    let how = How { name: args.name.clone(), foreign: args.foreign, price };
+    let how = How { name: args.name.clone(), foreign: args.foreign, price, goal: None };
     engine.adopt(instance, how).await.map_err(|error| match error.kind() {
-        ErrorKind::Forbidden => error.with_kind(ErrorKind::Invalid).with_hint("Add --foreign to adopt it all the same."),
+        ErrorKind::Forbidden => {
+            error.with_kind(ErrorKind::Invalid).with_hint("Add --foreign to adopt it all the same.")
+        }
         // The name is free to choose here.
-        ErrorKind::Conflict if args.name.is_none() && error.hint().is_some_and(|hint| hint.contains("another name")) => {
+        ErrorKind::Conflict
+            if args.name.is_none() && error.hint().is_some_and(|hint| hint.contains("another name")) =>
+        {
             error.with_hint("Give it another name in the inventory: --name NAME.")
         }
         _ => error,

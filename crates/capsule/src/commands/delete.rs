@@ -1,10 +1,6 @@
-use std::io::{BufRead, IsTerminal, Write};
-
-use capsule_core::{Error, ErrorKind};
 use clap::Args;
 
-use super::{Outcome, finish, target};
-use crate::failure::Failure;
+use super::{Outcome, confirm, finish, target};
 use crate::output::Progress;
 use crate::session::Session;
 
@@ -35,7 +31,8 @@ pub(super) async fn run(session: &Session, args: &Delete) -> Outcome {
         targets.push(target);
     }
     if !args.yes {
-        confirm(&targets)?;
+        let names: Vec<String> = targets.iter().map(|target| format!("{} ({})", target.name, target.id)).collect();
+        confirm::delete(&format!("{} and all data on it", names.join(", ")))?;
     }
     let progress = Progress::new(session.clock.clone());
     let all = futures_util::future::join_all(targets.iter().map(|target| engine.destroy(&target.id, &progress)));
@@ -49,26 +46,4 @@ pub(super) async fn run(session: &Session, args: &Delete) -> Outcome {
     progress.finish();
     finish::report(session, &outcomes)?;
     session.finish(errors)
-}
-
-fn confirm(targets: &[target::Target]) -> Result<(), Failure> {
-    let names: Vec<String> = targets.iter().map(|target| format!("{} ({})", target.name, target.id)).collect();
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::new(
-            ErrorKind::Config,
-            format!("Nothing was deleted: {} would be, and nobody can be asked.", names.join(", ")),
-        )
-        .with_hint("Add --yes.")
-        .into());
-    }
-    let failed = |error: std::io::Error| Error::new(ErrorKind::Config, format!("Nothing could be read: {error}."));
-    let mut err = std::io::stderr();
-    write!(err, "Delete {} and all data on it? [y/N] ", names.join(", ")).and_then(|()| err.flush()).map_err(failed)?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        Ok(())
-    } else {
-        Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was deleted."), 1))
-    }
 }

@@ -29,16 +29,19 @@ pub(super) fn report(session: &Session, outcomes: &[Operated]) -> Outcome {
     } else {
         print(outcomes)?;
     }
-    let failed: Vec<Error> = outcomes
-        .iter()
-        .filter_map(|outcome| match &outcome.finish {
-            Finish::Failed(error) if outcomes.len() > 1 => Some(error.clone().context(&outcome.name)),
-            Finish::Failed(error) => Some(error.clone()),
-            _ => None,
-        })
-        .collect();
-    if !failed.is_empty() {
-        return Err(Failure::several(failed));
+    judge(outcomes, Vec::new())
+}
+
+/// The right exit code for what became of servers, and for what failed beside it.
+pub(super) fn judge(outcomes: &[Operated], errors: Vec<Error>) -> Outcome {
+    let failed = outcomes.iter().filter_map(|outcome| match &outcome.finish {
+        Finish::Failed(error) if outcomes.len() > 1 => Some(error.clone().context(&outcome.name)),
+        Finish::Failed(error) => Some(error.clone()),
+        _ => None,
+    });
+    let errors: Vec<Error> = errors.into_iter().chain(failed).collect();
+    if !errors.is_empty() {
+        return Err(Failure::several(errors));
     }
     let mut open: Vec<&str> = outcomes
         .iter()
@@ -67,7 +70,7 @@ pub(super) fn report(session: &Session, outcomes: &[Operated]) -> Outcome {
     }
 }
 
-fn print(outcomes: &[Operated]) -> Result<(), Error> {
+pub(super) fn print(outcomes: &[Operated]) -> Result<(), Error> {
     let mut table = Table::new(&["NAME", "RESULT", "ADDRESS", "PLAN", ">PER HOUR", "ID"]);
     for outcome in outcomes {
         let record = outcome.record.as_ref();

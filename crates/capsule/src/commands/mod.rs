@@ -1,8 +1,10 @@
 //! The commands: a file each, with its arguments and the function that carries it out.
 #![allow(missing_docs, reason = "the doc comments of the arguments are the help text that users read")]
 
+pub mod adopt;
 pub mod cheapest;
 pub mod completions;
+mod confirm;
 pub mod cost;
 pub mod delete;
 pub mod deploy;
@@ -12,10 +14,12 @@ pub mod images;
 pub mod list;
 pub mod man;
 pub mod ops;
+pub mod orphans;
 pub mod plans;
 pub mod power;
 pub mod provider;
 pub mod providers;
+pub mod rebuild;
 pub mod regions;
 pub mod resume;
 pub mod sandbox;
@@ -57,6 +61,9 @@ pub async fn run(cli: Cli) -> Outcome {
                 Command::Images(args) => images::run(&session, &args).await,
                 Command::Cost(args) => cost::run(&session, &args).await,
                 Command::Ops(args) => ops::run(&session, &args).await,
+                Command::Orphans(args) => orphans::run(&session, &args).await,
+                Command::Adopt(args) => adopt::run(&session, &args).await,
+                Command::Rebuild(args) => rebuild::run(&session, &args).await,
                 Command::Resume(args) => resume::run(&session, &args).await,
                 Command::Sandbox(args) => sandbox::run(&session, &args).await,
                 Command::Doctor(args) => doctor::run(&session, &args).await,

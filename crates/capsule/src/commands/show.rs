@@ -61,14 +61,15 @@ pub(super) async fn run(session: &Session, args: &Show) -> Outcome {
     }
     lines.push(("age", output::age(instance.created_at, now)));
     if let Some(record) = &target.record {
-        lines.push((
-            "price",
-            format!(
+        let price = match record.rebuilt {
+            true => "not known: read back from its tags after the journal was lost".to_owned(),
+            false => format!(
                 "{} an hour, {} a month (quoted)",
                 output::hourly(record.price.as_ref()),
                 output::monthly(record.price.as_ref())
             ),
-        ));
+        };
+        lines.push(("price", price));
         lines.push(("operation", record.operation.to_string()));
     }
     let tags: Vec<String> = instance

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod crash;
+mod fleet;
 mod once;
 #[path = "../../../engine/tests/postgres/mod.rs"]
 mod postgres;

@@ -1,0 +1,35 @@
+//! Asking before something is deleted.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use capsule_core::{Error, ErrorKind};
+
+use crate::failure::Failure;
+
+/// Asks on a terminal whether to delete `what`.
+///
+/// # Errors
+/// What says that nothing was deleted: nobody can be asked, or the answer was no.
+pub(super) fn delete(what: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        let message = format!("Nothing was deleted: {what} would be, and nobody can be asked.");
+        return Err(Error::new(ErrorKind::Config, message).with_hint("Add --yes.").into());
+    }
+    match answer(&format!("Delete {what}? [y/N] "))?.to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was deleted."), 1)),
+    }
+}
+
+/// Asks on the terminal and reads one line.
+///
+/// # Errors
+/// [`ErrorKind::Config`] if nothing can be read.
+pub(super) fn answer(question: &str) -> Result<String, Error> {
+    let failed = |error: std::io::Error| Error::new(ErrorKind::Config, format!("Nothing could be read: {error}."));
+    let mut err = std::io::stderr();
+    write!(err, "{question}").and_then(|()| err.flush()).map_err(failed)?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
+    Ok(line.trim().to_owned())
+}

@@ -1,0 +1,210 @@
+//! Servers that nothing explains, servers that are gone, and an inventory that was lost.
+
+use std::sync::Arc;
+
+use capsule_sim::{Machine, Options, Sim, State, Timeline, World};
+use jiff::SignedDuration;
+
+use crate::program::Program;
+
+const DEPLOY: [&str; 4] = ["--min-cpu", "1", "--provider", "digitalocean"];
+
+/// Changes the simulated clouds behind everybody's back.
+fn meanwhile<T>(program: &Program, change: impl FnOnce(&mut World) -> T) -> T {
+    let clock = Arc::new(capsule_core::SystemClock);
+    Sim::open(&program.home().join("sandbox/world.json"), clock, Options::default()).unwrap().edit(change).unwrap()
+}
+
+/// Everything there was made so many minutes ago.
+fn age(program: &Program, minutes: i64) {
+    meanwhile(program, |world| {
+        let now = capsule_core::Clock::now(&capsule_core::SystemClock);
+        for cloud in world.clouds.values_mut() {
+            let ids: Vec<String> = cloud.machines.iter().map(|machine| machine.id.clone()).collect();
+            for id in ids {
+                cloud.machines.get_mut(&id).unwrap().born_at = now - SignedDuration::from_mins(minutes);
+            }
+        }
+    });
+}
+
+/// The provider has no servers any more, and nobody of us deleted them.
+fn vanish(program: &Program) {
+    meanwhile(program, |world| {
+        let cloud = world.clouds.get_mut("digitalocean").unwrap();
+        let ids: Vec<String> = cloud.machines.iter().map(|machine| machine.id.clone()).collect();
+        for id in ids {
+            let machine = cloud.machines.get_mut(&id).unwrap();
+            machine.timeline = Timeline::new(machine.born_at, State::Gone);
+        }
+    });
+}
+
+/// The journal is lost; the file that says which installation this is stays.
+fn lose_journal(program: &Program) {
+    for path in program.files().iter().filter(|path| path.to_string_lossy().contains("journal.db")) {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+fn deployed(names: &[&str]) -> Program {
+    let program = Program::new();
+    for name in names {
+        program.sandbox(&[&["deploy", name], &DEPLOY[..]].concat()).exits(0);
+    }
+    program
+}
+
+#[test]
+fn an_orphan_is_shown_with_what_it_costs_and_adopted() {
+    let program = deployed(&["web"]);
+    lose_journal(&program);
+    // A clock that is off is no reason to act: what is said to be made later is young as well.
+    age(&program, -60);
+    let young = program.sandbox(&["orphans"]).exits(0);
+    assert!(young.stderr.contains("No orphans.") && young.stderr.contains("too young"), "{young:?}");
+    age(&program, 15 * 60 + 5);
+    let told = program.sandbox(&["orphans"]).exits(0);
+    assert!(told.stdout.contains("COST SO FAR") && told.stdout.contains("15h0"), "{told:?}");
+    let orphans = program.sandbox(&["-o", "json", "orphans"]).exits(0).json();
+    let orphan = &orphans["orphans"][0];
+    assert_eq!(orphan["name"], "web");
+    let (hourly, so_far) = (&orphan["per_hour"]["amount"], &orphan["so_far"]["amount"]);
+    let number = |value: &serde_json::Value| value.as_str().unwrap().parse::<f64>().unwrap();
+    // Fifteen hours and five minutes, and the seconds of this test.
+    let hours = number(so_far) / number(hourly);
+    assert!((15.0..15.4).contains(&hours), "{so_far} so far at {hourly} an hour");
+    assert_eq!(orphans["totals"][0]["per_hour"], orphan["per_hour"]);
+
+    program.sandbox(&["orphans", "--adopt"]).exits(0);
+    assert_eq!(program.sandbox(&["-o", "json", "orphans"]).exits(0).json()["orphans"], serde_json::json!([]));
+    program.sandbox(&["delete", "web", "--yes"]).exits(0);
+    assert_eq!(program.machines().living, 0);
+}
+
+#[test]
+fn orphans_are_deleted_only_when_somebody_says_so() {
+    let program = deployed(&["web"]);
+    lose_journal(&program);
+    age(&program, 90);
+    let unasked = program.sandbox(&["orphans", "--delete"]).exits(2);
+    assert!(unasked.stderr.contains("--yes"), "{unasked:?}");
+    assert_eq!(program.machines().living, 1);
+    let deleted = program.sandbox(&["-o", "json", "orphans", "--delete", "--yes"]).exits(0).json();
+    assert_eq!(deleted["outcomes"][0]["finish"], "done");
+    assert_eq!(program.machines().living, 0);
+    assert_eq!(program.ledger().living().len(), 0);
+}
+
+#[test]
+fn a_provider_that_does_not_answer_is_named_and_nothing_is_concluded_about_it() {
+    let program = deployed(&["web"]);
+    lose_journal(&program);
+    age(&program, 90);
+    program.sandbox(&["orphans", "--adopt"]).exits(0);
+    vanish(&program);
+    program.run(&["sandbox", "fault", "digitalocean:droplets.list:status=503x*"]).exits(0);
+    let run = program.sandbox(&["-o", "json", "orphans"]).exits(1);
+    assert_eq!(run.json()["errors"][0]["provider"], "digitalocean");
+    assert_eq!(run.json()["gone"], serde_json::json!([]));
+    assert!(run.stderr.contains("digitalocean"), "{run:?}");
+    // Its list says that the server is not there, but nobody can say whether it is gone.
+    meanwhile(&program, |world| world.faults.clear());
+    program.run(&["sandbox", "fault", "digitalocean:droplets.get:status=503x*"]).exits(0);
+    assert_eq!(program.sandbox(&["-o", "json", "orphans"]).exits(1).json()["gone"], serde_json::json!([]));
+    program.sandbox(&["rebuild"]).exits(0);
+}
+
+#[test]
+fn a_server_that_its_provider_lost_leaves_the_inventory() {
+    let program = deployed(&["web"]);
+    lose_journal(&program);
+    age(&program, 90);
+    program.sandbox(&["orphans", "--adopt"]).exits(0);
+    vanish(&program);
+    let told = program.sandbox(&["orphans"]).exits(0);
+    assert!(told.stderr.contains("web") && told.stderr.contains("recorded as gone"), "{told:?}");
+    assert!(!program.sandbox(&["orphans"]).exits(0).stderr.contains("web"), "once is enough");
+    let ops = program.sandbox(&["-o", "json", "ops"]).exits(0).json();
+    assert_eq!(ops["operations"][0]["kind"], "vanished");
+    program.sandbox(&[&["deploy", "web"], &DEPLOY[..]].concat()).exits(0);
+}
+
+#[test]
+fn a_lost_inventory_is_rebuilt_once() {
+    let program = deployed(&["web", "db"]);
+    lose_journal(&program);
+    let rebuilt = program.sandbox(&["-o", "json", "rebuild"]).exits(0).json();
+    let names: Vec<&str> =
+        rebuilt["rebuilt"].as_array().unwrap().iter().map(|record| record["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["db", "web"]);
+    assert_eq!(rebuilt["rebuilt"][0]["price"], serde_json::Value::Null);
+    assert_eq!(rebuilt["rebuilt"][0]["rebuilt"], true);
+    let again = program.sandbox(&["-o", "json", "rebuild"]).exits(0).json();
+    assert_eq!((&again["rebuilt"], &again["known"]), (&serde_json::json!([]), &serde_json::json!(2)));
+    let shown = program.sandbox(&["show", "web"]).exits(0).stdout;
+    assert!(shown.contains("not known"), "{shown}");
+    program.sandbox(&["delete", "web", "db", "--yes"]).exits(0);
+}
+
+#[test]
+fn a_lost_owner_is_looked_for_and_never_guessed() {
+    let program = deployed(&["web"]);
+    let file = program.home().join("sandbox/installation");
+    let owner = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    lose_journal(&program);
+    std::fs::remove_file(&file).unwrap();
+    let asked = program.sandbox(&["rebuild"]).exits(2);
+    assert!(asked.stderr.contains(&owner) && asked.stderr.contains("--owner-id"), "{asked:?}");
+    assert!(!file.exists(), "nothing is decided for the user");
+    // A command that made an owner of its own meanwhile has made nothing that would be lost.
+    program.sandbox(&["ops"]).exits(0);
+    program.sandbox(&["rebuild", "--owner-id", &owner]).exits(0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), owner);
+    program.sandbox(&["stop", "web"]).exits(0);
+    let other = program.sandbox(&["rebuild", "--owner-id", "0123456789abcdef"]).exits(2);
+    assert!(other.stderr.contains(&owner) && other.stderr.contains("--home"), "{other:?}");
+}
+
+#[test]
+fn a_server_is_adopted_by_id() {
+    let program = deployed(&["web"]);
+    lose_journal(&program);
+    std::fs::remove_file(program.home().join("sandbox/installation")).unwrap();
+    let foreign = program.sandbox(&["adopt", "web"]).exits(2);
+    assert!(foreign.stderr.contains("--foreign"), "{foreign:?}");
+    let adopted = program.sandbox(&["-o", "json", "adopt", "web", "--foreign", "--name", "legacy"]).exits(0).json();
+    let record = &adopted["adopted"][0];
+    assert_eq!((&record["name"], &record["foreign"]), (&"legacy".into(), &true.into()));
+    assert!(record["price"].is_object(), "{record}");
+    program.sandbox(&[&["deploy", "web"], &DEPLOY[..]].concat()).exits(0);
+    let id = record["id"].as_str().unwrap();
+    let again = program.sandbox(&["adopt", id]).exits(0);
+    assert!(again.stderr.contains("already"), "{again:?}");
+    program.sandbox(&["delete", "legacy", "--yes"]).exits(0);
+}
+
+#[test]
+fn ten_thousand_servers_are_read_back() {
+    const COUNT: usize = 10_000;
+    let program = deployed(&["web"]);
+    lose_journal(&program);
+    meanwhile(&program, |world| {
+        let machines = &mut world.clouds.get_mut("digitalocean").unwrap().machines;
+        let first = machines.iter().next().unwrap().clone();
+        for number in 1..COUNT {
+            // Each of another order: the token is the only tag that differs.
+            let tags = first.tags.iter().map(|(tag, value)| match tag.strip_prefix("capsule-token:") {
+                Some(token) => (format!("capsule-token:{}{number:05}", &token[..21]), value.clone()),
+                None => (tag.clone(), value.clone()),
+            });
+            let (id, name) = ((600_000_000 + number).to_string(), format!("web-{number}"));
+            machines.push(Machine { id, name, tags: tags.collect(), ..first.clone() });
+        }
+    });
+    let rebuilt = program.sandbox(&["-o", "json", "rebuild"]).exits(0).json();
+    assert_eq!(rebuilt["rebuilt"].as_array().unwrap().len(), COUNT);
+    assert_eq!((&rebuilt["doubles"], &rebuilt["pending"]), (&serde_json::json!([]), &serde_json::json!([])));
+    let again = program.sandbox(&["-o", "json", "rebuild"]).exits(0).json();
+    assert_eq!((&again["rebuilt"], &again["known"]), (&serde_json::json!([]), &COUNT.into()));
+}
