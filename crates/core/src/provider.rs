@@ -85,6 +85,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `list_shows_every_page`
+    /// - `list_shows_every_kind`: virtual machines and bare metal in one list
     /// - `list_by_owner_leaves_others_out`
     /// - `list_fails_whole`: one bad page is an error that names it, never a shorter list
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>>;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use capsule_core::{
-    Catalog, Clock, Instance, InstanceId, InstanceSpec, InstanceStatus, Order, OwnerId, Provider, Scope, Stock, Tags,
-    Token,
+    Catalog, Clock, Instance, InstanceId, InstanceSpec, InstanceStatus, Order, OwnerId, PlanKind, Provider, Scope,
+    Stock, Tags, Token,
 };
 use libtest_mimic::Failed;
 
@@ -31,6 +31,8 @@ pub(crate) struct Ground {
     pub(crate) owner: OwnerId,
     /// Whose servers it leaves alone.
     pub(crate) neighbour: OwnerId,
+    /// What is ordered.
+    pub(crate) kind: PlanKind,
     /// How many servers fit a page of the vendor's list.
     pub(crate) page: usize,
     /// Who sees more.
@@ -74,36 +76,25 @@ pub(crate) fn attempt(target: &dyn Target, attempt: Attempt) -> Result<(), Faile
 }
 
 impl Ground {
-    /// An order of the cheapest plan in stock that boots Ubuntu 24.04.
+    /// An order of the cheapest plan in stock that boots Ubuntu 24.04, of the kind that is on trial here.
     pub(crate) async fn order(&self, names: &[&str]) -> Result<Order, Failed> {
+        self.order_of(self.kind, names).await
+    }
+
+    /// The same of any kind.
+    pub(crate) async fn order_of(&self, kind: PlanKind, names: &[&str]) -> Result<Order, Failed> {
         let catalog = self.provider.catalog().await?;
         let mut offers: Vec<_> = catalog.offers.iter().filter(|offer| offer.stock != Stock::Out).collect();
         offers.sort_by_key(|offer| {
             let hourly = offer.price.as_ref().and_then(|price| price.hourly().ok());
             (hourly.is_none(), hourly.map(|money| money.amount()))
         });
-        let spec = offers.into_iter().find_map(|offer| self.spec(&catalog, &offer.plan, &offer.region));
+        let spec = offers.into_iter().find_map(|offer| spec(&catalog, kind, &offer.plan, &offer.region));
         Ok(Order {
             token: Token::random(),
             owner: self.owner.clone(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
-            spec: spec.ok_or("nothing on offer boots Ubuntu 24.04")?,
-        })
-    }
-
-    fn spec(&self, catalog: &Catalog, plan: &str, region: &str) -> Option<InstanceSpec> {
-        let plan = catalog.plan(plan).filter(|plan| plan.gpu.is_none())?;
-        let image = catalog.image_for("ubuntu-24.04", plan, region)?;
-        let mut tags = Tags::new();
-        tags.insert("purpose", "trial");
-        Some(InstanceSpec {
-            plan: plan.id.clone(),
-            region: region.to_owned(),
-            image: image.id.clone(),
-            disk_gib: None,
-            ssh_keys: Vec::new(),
-            user_data: Some("#cloud-config\n".to_owned()),
-            tags,
+            spec: spec.ok_or_else(|| format!("nothing on offer of the kind {kind:?} boots Ubuntu 24.04"))?,
         })
     }
 
@@ -171,4 +162,20 @@ impl Ground {
         let capabilities = self.provider.capabilities();
         capabilities.ready_within.max(capabilities.ready_within_metal) * 2
     }
+}
+
+fn spec(catalog: &Catalog, kind: PlanKind, plan: &str, region: &str) -> Option<InstanceSpec> {
+    let plan = catalog.plan(plan).filter(|plan| plan.kind == kind && plan.gpu.is_none())?;
+    let image = catalog.image_for("ubuntu-24.04", plan, region)?;
+    let mut tags = Tags::new();
+    tags.insert("purpose", "trial");
+    Some(InstanceSpec {
+        plan: plan.id.clone(),
+        region: region.to_owned(),
+        image: image.id.clone(),
+        disk_gib: None,
+        ssh_keys: Vec::new(),
+        user_data: Some("#cloud-config\n".to_owned()),
+        tags,
+    })
 }

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let mut trials = vec![
         Trial::test("every_bullet_of_the_trait_is_a_trial", promised::every_bullet_is_a_trial),
         Trial::test("every_provider_has_a_target", every_provider_has_a_target),
+        Trial::test("every_kind_has_a_target", every_kind_has_a_target),
     ];
     let mut exceptions = 0;
     for target in &targets {
@@ -61,6 +62,20 @@ fn every_provider_has_a_target() -> Result<(), Failed> {
         let id = entry.descriptor.id.as_str();
         if !targets.iter().any(|target| target.provider() == id) {
             return Err(format!("{id} has no line in targets.rs").into());
+        }
+    }
+    Ok(())
+}
+
+/// Who sells virtual machines and bare metal shows every bullet with both.
+fn every_kind_has_a_target() -> Result<(), Failed> {
+    let targets = targets();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for target in &targets {
+        let sold = runtime.block_on(target.ground())?.provider.capabilities().kinds;
+        let tried = |kind| targets.iter().any(|other| other.provider() == target.provider() && other.kind() == kind);
+        if let Some(kind) = sold.iter().find(|kind| !tried(**kind)) {
+            return Err(format!("{} sells {kind:?}, and no line in targets.rs orders that", target.provider()).into());
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use capsule_core::http::{HttpTransport, Ledgers, Transport};
-use capsule_core::{Clock, Connect, InstanceId, ManualClock, OwnerId, ProviderId, SettingValue, Settings};
+use capsule_core::{Clock, Connect, InstanceId, ManualClock, OwnerId, PlanKind, ProviderId, SettingValue, Settings};
 use capsule_sim::{
     Fault, Machine, OTHER_AWS_ACCESS_KEY, OTHER_AWS_SECRET_KEY, OTHER_KEY, OTHER_PROJECT, Options,
     SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY, SANDBOX_KEY, SANDBOX_PROJECT, Serving, Sim, What,
@@ -23,6 +23,9 @@ pub(crate) trait Target: Send + Sync {
 
     /// What kind of target: `sim`, `moto` ...
     fn name(&self) -> &'static str;
+
+    /// What it orders.
+    fn kind(&self) -> PlanKind;
 
     /// Bullets that it cannot show, each with the reason.
     fn except(&self) -> &'static [(&'static str, &'static str)] {
@@ -47,6 +50,7 @@ pub(crate) fn targets() -> Vec<Arc<dyn Target>> {
             regions: &[],
             seeds: false,
             except: &[],
+            kind: PlanKind::Virtual,
             tcp: false,
         },
         Simulated {
@@ -60,6 +64,21 @@ pub(crate) fn targets() -> Vec<Arc<dyn Target>> {
             regions: &[],
             seeds: false,
             except: &[],
+            kind: PlanKind::Virtual,
+            tcp: false,
+        },
+        Simulated {
+            provider: "vultr",
+            keys: &[("api_key", SANDBOX_KEY)],
+            stranger: &[("api_key", "not-a-key")],
+            other: &[("api_key", OTHER_KEY)],
+            list: "metals.list",
+            page: 500,
+            first_requests: 1,
+            regions: &[],
+            seeds: false,
+            except: &[],
+            kind: PlanKind::BareMetal,
             tcp: false,
         },
         Simulated {
@@ -73,6 +92,21 @@ pub(crate) fn targets() -> Vec<Arc<dyn Target>> {
             regions: &["us-east-1"],
             seeds: true,
             except: &[],
+            kind: PlanKind::Virtual,
+            tcp: false,
+        },
+        Simulated {
+            provider: "aws",
+            keys: &[("access_key", SANDBOX_AWS_ACCESS_KEY), ("secret_key", SANDBOX_AWS_SECRET_KEY)],
+            stranger: &[("access_key", SANDBOX_AWS_ACCESS_KEY), ("secret_key", "not-the-secret")],
+            other: &[("access_key", OTHER_AWS_ACCESS_KEY), ("secret_key", OTHER_AWS_SECRET_KEY)],
+            list: "ec2.DescribeInstances",
+            page: 1000,
+            first_requests: 1,
+            regions: &["us-east-1"],
+            seeds: true,
+            except: &[],
+            kind: PlanKind::BareMetal,
             tcp: false,
         },
         Simulated {
@@ -86,6 +120,7 @@ pub(crate) fn targets() -> Vec<Arc<dyn Target>> {
             regions: &[],
             seeds: false,
             except: &[],
+            kind: PlanKind::Virtual,
             tcp: false,
         },
         Simulated {
@@ -100,6 +135,22 @@ pub(crate) fn targets() -> Vec<Arc<dyn Target>> {
             regions: &[],
             seeds: false,
             except: &[],
+            kind: PlanKind::Virtual,
+            tcp: false,
+        },
+        Simulated {
+            provider: "hivelocity",
+            keys: &[("api_key", SANDBOX_KEY)],
+            stranger: &[("api_key", "not-a-key")],
+            other: &[("api_key", OTHER_KEY)],
+            // There are no pages: one of the lists that make up the whole fails instead.
+            list: "bare_metal_devices.list",
+            page: 20,
+            first_requests: 0,
+            regions: &[],
+            seeds: false,
+            except: &[],
+            kind: PlanKind::BareMetal,
             tcp: false,
         },
         Simulated {
@@ -114,6 +165,7 @@ pub(crate) fn targets() -> Vec<Arc<dyn Target>> {
             regions: &[],
             seeds: false,
             except: &[],
+            kind: PlanKind::Virtual,
             tcp: false,
         },
     ];
@@ -144,6 +196,8 @@ struct Simulated {
     /// Whether many servers are put into the world at once: one call each takes too long there.
     seeds: bool,
     except: &'static [(&'static str, &'static str)],
+    /// What is ordered: a target tries one kind, and who sells both has two.
+    kind: PlanKind,
     tcp: bool,
 }
 
@@ -154,7 +208,16 @@ impl Target for Simulated {
     }
 
     fn name(&self) -> &'static str {
-        if self.tcp { "sim-tcp" } else { "sim" }
+        match (self.kind, self.tcp) {
+            (PlanKind::Virtual, false) => "sim",
+            (PlanKind::Virtual, true) => "sim-tcp",
+            (PlanKind::BareMetal, false) => "sim-metal",
+            (PlanKind::BareMetal, true) => "sim-tcp-metal",
+        }
+    }
+
+    fn kind(&self) -> PlanKind {
+        self.kind
     }
 
     fn except(&self) -> &'static [(&'static str, &'static str)] {
@@ -192,6 +255,7 @@ impl Target for Simulated {
             stranger: connect(self.stranger).await?,
             other: Some(connect(self.other).await?),
             clock,
+            kind: self.kind,
             owner: OwnerId::random(),
             neighbour: OwnerId::random(),
             page: self.page,
