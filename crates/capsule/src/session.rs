@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ struct Shared {
     ledgers: Ledgers,
     /// Settings of every provider, read once.
     settings: HashMap<ProviderId, Result<Settings>>,
+    /// Whether orders to retired providers are wanted all the same.
+    force_retired: AtomicBool,
     connected: Mutex<HashMap<ProviderId, Arc<dyn Provider>>>,
 }
 
@@ -100,8 +103,14 @@ impl Session {
             })
             .collect();
         let ledgers = Ledgers::within(home.join("limits"));
-        let shared =
-            Arc::new(Shared { transport, clock: clock.clone(), ledgers, settings, connected: Mutex::default() });
+        let shared = Arc::new(Shared {
+            transport,
+            clock: clock.clone(),
+            ledgers,
+            settings,
+            force_retired: AtomicBool::new(false),
+            connected: Mutex::default(),
+        });
         Ok(Session { home, clock, global, config, database, shared })
     }
 
@@ -144,6 +153,11 @@ impl Session {
     /// [`ErrorKind::Config`] for a malformed entry.
     pub fn settings(&self, entry: &Entry) -> Result<Settings> {
         self.shared.settings(&entry.descriptor.id)
+    }
+
+    /// From now on retired providers take orders: for a user who insists, and for orders that are in the journal.
+    pub fn force_retired(&self) {
+        self.shared.force_retired.store(true, Ordering::Relaxed);
     }
 
     /// The named providers, or all that are set up.
@@ -358,7 +372,9 @@ impl Session {
 
 impl Shared {
     fn settings(&self, id: &ProviderId) -> Result<Settings> {
-        self.settings.get(id).cloned().unwrap_or_else(|| Ok(Settings::default()))
+        let mut settings = self.settings.get(id).cloned().unwrap_or_else(|| Ok(Settings::default()))?;
+        settings.force_retired |= self.force_retired.load(Ordering::Relaxed);
+        Ok(settings)
     }
 
     async fn connect(&self, entry: &'static Entry) -> Result<Arc<dyn Provider>> {

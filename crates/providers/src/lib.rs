@@ -7,6 +7,7 @@
 
 pub mod aws;
 pub mod digitalocean;
+pub mod equinix;
 pub mod hivelocity;
 pub mod linode;
 mod registry;

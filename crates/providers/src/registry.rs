@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use capsule_core::{Connect, Descriptor, Error, ErrorKind, Provider, Result, Settings};
 
-use crate::{aws, digitalocean, hivelocity, linode, scaleway, vultr};
+use crate::{aws, digitalocean, equinix, hivelocity, linode, scaleway, vultr};
 
 /// A provider that can be connected to.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ static PROVIDERS: &[Entry] = &[
     Entry::new(&digitalocean::DESCRIPTOR, digitalocean::connect),
     Entry::new(&vultr::DESCRIPTOR, vultr::connect),
     Entry { descriptor: &aws::DESCRIPTOR, ambient: aws::has_credentials, connect: aws::connect },
+    Entry::new(&equinix::DESCRIPTOR, equinix::connect),
     Entry::new(&linode::DESCRIPTOR, linode::connect),
     Entry::new(&scaleway::DESCRIPTOR, scaleway::connect),
 ];

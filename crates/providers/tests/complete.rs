@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use capsule_core::Lifecycle;
 use capsule_providers::templates;
 
 const HEADINGS: [&str; 7] =
@@ -19,6 +20,9 @@ fn every_provider_has_all_its_pieces() {
         lacking.extend(missing.map(|heading| format!("{name}/README.md: `{heading}`")));
         if std::fs::read_dir(folder.join("samples")).map_or(0, Iterator::count) == 0 {
             lacking.push(format!("{name}/samples: a body"));
+        }
+        if entry.descriptor.tariffs.is_empty() {
+            lacking.push(format!("{name}: how it bills, in billing.rs"));
         }
         if !dialects.iter().any(|dialect| dialect == name) {
             lacking.push(format!("{name}: a dialect in the simulator"));
@@ -69,7 +73,11 @@ fn reference() -> String {
             })
             .collect();
         let (id, name, endpoint) = (&descriptor.id, descriptor.name, descriptor.endpoint);
-        text.push_str(&format!("| `{id}` | {name} | {} | `{endpoint}` |\n", settings.join("<br>")));
+        let retired = match &descriptor.lifecycle {
+            Lifecycle::Live => String::new(),
+            Lifecycle::Retired { on, instead } => format!(", retired since {on}: use {instead} instead"),
+        };
+        text.push_str(&format!("| `{id}` | {name}{retired} | {} | `{endpoint}` |\n", settings.join("<br>")));
     }
     for entry in capsule_providers::all() {
         let path =
@@ -152,7 +160,7 @@ fn honesty() -> String {
             text.push_str(&format!("| {says} | `{file}`: {} |\n", tests.join(", ").replace('_', " ")));
         }
         text.push_str(&format!(
-            "| our driver, by every promise of the `Provider` trait | `behavior`: `{name}/sim`, `{name}/sim-tcp` |\n"
+            "| our driver, by every promise of the `Provider` trait | `behavior`: `{name}/...`, in process and over TCP |\n"
         ));
     }
     text

@@ -24,7 +24,7 @@ pub struct Cheapest {
 
 pub(super) async fn run(session: &Session, args: &Cheapest) -> Outcome {
     let Wanted { provider, plan, region, refresh, .. } = &args.wanted;
-    let meant = wanted::meant(session, provider, plan.as_deref(), region.as_deref(), *refresh, false).await?;
+    let meant = wanted::meant(session, provider, plan.as_deref(), region.as_deref(), *refresh).await?;
     if meant.catalogs.is_empty() {
         return Err(Failure::all(meant.missing));
     }

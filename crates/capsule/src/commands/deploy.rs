@@ -126,6 +126,9 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         None => vec![args.name.clone()],
         Some(count) => (1..=count).map(|number| format!("{}-{number}", args.name)).collect(),
     };
+    if args.force {
+        session.force_retired();
+    }
     let (plan, region) = (args.plan.as_deref(), args.region.as_deref());
     let asked_of = if templates::find(plan.unwrap_or_default()).is_some() {
         args.provider.clone()
@@ -133,7 +136,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         sellers(session, &args)?
     };
     let Meant { catalogs, missing, plan, region } =
-        wanted::meant(session, &asked_of, plan, region, args.refresh, args.force).await?;
+        wanted::meant(session, &asked_of, plan, region, args.refresh).await?;
     if catalogs.is_empty() {
         return Err(Failure::all(missing));
     }
@@ -298,7 +301,7 @@ fn sellers(session: &Session, args: &Deploy) -> Result<Vec<String>, Error> {
     for entry in session.chosen(&args.provider)? {
         let descriptor = entry.descriptor;
         let settings = session.settings(entry)?;
-        let insists = args.force || settings.force_retired || settings.endpoint.is_some();
+        let insists = settings.force_retired || settings.endpoint.is_some();
         match &descriptor.lifecycle {
             Lifecycle::Retired { on, instead } if !insists && !args.provider.is_empty() => {
                 let message = format!("{} was switched off on {on} and takes no orders.", descriptor.name);

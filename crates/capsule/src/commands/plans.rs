@@ -31,7 +31,7 @@ pub(super) async fn run(session: &Session, args: &Plans) -> Outcome {
     let wanted = &args.wanted;
     let Wanted { provider, plan, region, refresh, .. } = wanted;
     let Meant { catalogs, missing: errors, plan, region } =
-        wanted::meant(session, provider, plan.as_deref(), region.as_deref(), *refresh, false).await?;
+        wanted::meant(session, provider, plan.as_deref(), region.as_deref(), *refresh).await?;
     let mut rows = Vec::new();
     for catalog in &catalogs {
         let meant = catalog.plans.iter().filter(|known| plan.as_ref().is_none_or(|plan| *plan == known.id));

@@ -15,6 +15,8 @@ pub struct Resume {
 }
 
 pub(super) async fn run(session: &Session, args: &Resume) -> Outcome {
+    // Whoever ordered from a retired provider insisted then.
+    session.force_retired();
     let engine = session.engine().await?;
     let id: Option<OperationId> = args.operation.as_deref().map(str::parse).transpose()?;
     let progress = Progress::new(session.clock.clone());

@@ -94,7 +94,6 @@ pub(super) async fn meant(
     plan: Option<&str>,
     region: Option<&str>,
     refresh: bool,
-    force: bool,
 ) -> Result<Meant, Error> {
     let template = plan.and_then(templates::find);
     let mut sellers = providers.to_vec();
@@ -106,9 +105,17 @@ pub(super) async fn meant(
                 format!("`{}` is a plan of {provider}, which is not among the providers asked for.", template.id);
             return Err(Error::new(ErrorKind::Invalid, message).with_hint(format!("Use --provider {provider}.")));
         }
-        is_sold = takes_orders(session, template, force)?;
+        is_sold = takes_orders(session, template)?;
         // What leads nowhere is answered with what comes nearest, wherever that is.
-        sellers = if is_sold && template.is_real { vec![provider.to_owned()] } else { Vec::new() };
+        sellers = match (is_sold, template.is_real) {
+            (true, true) => vec![provider.to_owned()],
+            (true, false) => Vec::new(),
+            // Not by the one that was switched off: it would only say so once more.
+            (false, _) => others(session, provider)?,
+        };
+        if !is_sold && sellers.is_empty() {
+            template.living(&[])?;
+        }
     }
     let (mut catalogs, missing) = session.catalogs(&sellers, refresh).await?;
     let plan = match template {
@@ -122,11 +129,17 @@ pub(super) async fn meant(
     Ok(Meant { catalogs, missing, plan, region })
 }
 
+/// The providers that are set up, without this one.
+fn others(session: &Session, provider: &str) -> Result<Vec<String>, Error> {
+    let ids = session.chosen(&[])?.into_iter().map(|entry| entry.descriptor.id.to_string());
+    Ok(ids.filter(|id| id != provider).collect())
+}
+
 /// Whether the provider of a template takes orders from this user.
-fn takes_orders(session: &Session, template: &Template, force: bool) -> Result<bool, Error> {
+fn takes_orders(session: &Session, template: &Template) -> Result<bool, Error> {
     let entry = capsule_providers::find(template.provider.as_str())?;
     let settings = session.settings(entry)?;
-    let insists = force || settings.force_retired || settings.endpoint.is_some();
+    let insists = settings.force_retired || settings.endpoint.is_some();
     Ok(insists || entry.descriptor.lifecycle == Lifecycle::Live)
 }
 

@@ -7,6 +7,7 @@ mod once;
 #[path = "../../../engine/tests/postgres/mod.rs"]
 mod postgres;
 mod program;
+mod retired;
 mod sandbox;
 mod secrets;
 mod shared_journal;

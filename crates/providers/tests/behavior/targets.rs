@@ -168,6 +168,20 @@ pub(crate) fn targets() -> Vec<Arc<dyn Target>> {
             kind: PlanKind::Virtual,
             tcp: false,
         },
+        Simulated {
+            provider: "equinix",
+            keys: &[("api_key", SANDBOX_KEY), ("project_id", SANDBOX_PROJECT)],
+            stranger: &[("api_key", "not-a-key"), ("project_id", SANDBOX_PROJECT)],
+            other: &[("api_key", OTHER_KEY), ("project_id", OTHER_PROJECT)],
+            list: "devices.list",
+            page: 1000,
+            first_requests: 1,
+            regions: &[],
+            seeds: true,
+            except: &[],
+            kind: PlanKind::BareMetal,
+            tcp: false,
+        },
     ];
     let over_tcp = clouds.iter().map(|cloud| Simulated { tcp: true, ..*cloud });
     clouds.iter().copied().chain(over_tcp).map(|cloud| Arc::new(cloud) as Arc<dyn Target>).collect()
@@ -246,7 +260,9 @@ impl Target for Simulated {
                 })
                 .collect();
             let regions = self.regions.iter().map(|region| (*region).to_owned()).collect();
-            let settings = Settings { values, regions, endpoint: endpoint.clone(), ..Settings::default() };
+            // The simulator sells what a retired provider no longer does.
+            let settings =
+                Settings { values, regions, endpoint: endpoint.clone(), force_retired: true, ..Settings::default() };
             let ledgers = Ledgers::default();
             (entry.connect)(Connect { settings, transport: transport.clone(), clock: clock.clone(), ledgers })
         };

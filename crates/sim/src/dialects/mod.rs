@@ -2,6 +2,7 @@
 
 mod aws;
 mod digitalocean;
+mod equinix;
 mod hivelocity;
 mod linode;
 mod scaleway;
@@ -20,6 +21,7 @@ pub fn dialects() -> Vec<Arc<dyn Dialect>> {
         Arc::new(linode::Linode),
         Arc::new(hivelocity::Hivelocity),
         Arc::new(scaleway::Scaleway),
+        Arc::new(equinix::Equinix),
     ]
 }
 

@@ -3,6 +3,7 @@
 mod aws;
 mod bulk;
 mod digitalocean;
+mod equinix;
 mod faults;
 mod files;
 mod guest;
