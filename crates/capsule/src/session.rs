@@ -17,6 +17,7 @@ use capsule_providers::Entry;
 use capsule_sim::Sim;
 use futures_util::future::join_all;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::{Format, Global};
 use crate::failure::Failure;
@@ -40,6 +41,14 @@ pub struct Session {
     /// The journal's, where it is not the file in the home.
     database: Option<Database>,
     shared: Arc<Shared>,
+}
+
+/// A catalogue on disk, with what it depends on beside the key.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    endpoint: Option<String>,
+    regions: Vec<String>,
+    catalog: Catalog,
 }
 
 /// What the engine needs as well, to find providers by id.
@@ -322,8 +331,12 @@ impl Session {
 
     async fn catalog(&self, entry: &'static Entry, refresh: bool) -> Result<Catalog> {
         let path = self.home.join(&format!("catalog-{}.json", entry.descriptor.id));
-        // A kept catalogue that cannot be read is only a reason to ask.
-        let kept: Option<Catalog> = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let settings = self.settings(entry)?;
+        let endpoint = settings.endpoint.as_ref().map(ToString::to_string);
+        // One that cannot be read, or that was asked of another place, is only a reason to ask.
+        let kept: Option<Kept> = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let kept = kept.filter(|kept| kept.endpoint == endpoint && kept.regions == settings.regions);
+        let kept = kept.map(|kept| kept.catalog);
         let age =
             |catalog: &Catalog| Duration::try_from(self.clock.now().duration_since(catalog.at)).unwrap_or_default();
         if let Some(catalog) = kept.as_ref().filter(|catalog| !refresh && age(catalog) < CATALOG_FRESH) {
@@ -336,11 +349,9 @@ impl Session {
         match (asked, kept) {
             (Ok(catalog), _) => {
                 self.home.create()?;
-                crate::settings::keep(
-                    &path,
-                    &serde_json::to_vec(&catalog).expect("a catalogue can be written as JSON"),
-                )?;
-                Ok(catalog)
+                let kept = Kept { endpoint, regions: settings.regions, catalog };
+                crate::settings::keep(&path, &serde_json::to_vec(&kept).expect("a catalogue can be written as JSON"))?;
+                Ok(kept.catalog)
             }
             (Err(error), Some(catalog)) if !refresh && !error.kind().is_credentials() => {
                 output::note(format!(

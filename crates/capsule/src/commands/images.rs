@@ -23,7 +23,7 @@ pub(super) async fn run(session: &Session, args: &Images) -> Outcome {
         let rows: Vec<_> = catalogs
             .iter()
             .flat_map(|catalog| catalog.images.iter().map(move |image| (catalog, image)))
-            .map(|(catalog, image)| serde_json::json!({ "provider": catalog.provider, "image": image }))
+            .map(|(catalog, image)| serde_json::json!({ "provider": catalog.provider, "image": image, "as_of": catalog.at }))
             .collect();
         output::json(&serde_json::json!({ "images": rows, "errors": errors }))?;
     } else {
@@ -40,6 +40,7 @@ pub(super) async fn run(session: &Session, args: &Images) -> Outcome {
             }
         }
         table.print()?;
+        session.say_age(&catalogs);
     }
     session.finish(errors)
 }

@@ -18,7 +18,7 @@ pub struct Regions {
 pub(super) async fn run(session: &Session, args: &Regions) -> Outcome {
     let (catalogs, errors) = session.catalogs(&args.provider, args.refresh).await?;
     if session.json() {
-        let rows: Vec<_> = catalogs.iter().flat_map(|catalog| catalog.regions.iter().map(|region| serde_json::json!({ "provider": catalog.provider, "id": region.id, "name": region.name, "country": region.country, "available": region.available }))).collect();
+        let rows: Vec<_> = catalogs.iter().flat_map(|catalog| catalog.regions.iter().map(|region| serde_json::json!({ "provider": catalog.provider, "id": region.id, "name": region.name, "country": region.country, "available": region.available, "as_of": catalog.at }))).collect();
         output::json(&serde_json::json!({ "regions": rows, "errors": errors }))?;
     } else {
         let mut table = Table::new(&["PROVIDER", "REGION", "COUNTRY", "OPEN", "NAME"]);
@@ -34,6 +34,7 @@ pub(super) async fn run(session: &Session, args: &Regions) -> Outcome {
             }
         }
         table.print()?;
+        session.say_age(&catalogs);
     }
     session.finish(errors)
 }

@@ -1,6 +1,7 @@
 //! The program as users run it: separate processes over one home.
 
 mod bad_input;
+mod catalogue;
 mod crash;
 mod fleet;
 mod once;

@@ -155,6 +155,8 @@ async fn every_refusal_has_its_kind() {
         (400, json("bad_request", "unparsable"), Invalid, Retry::Never, Effect::None),
         (401, json("unauthorized", "Unable to authenticate you."), Unauthenticated, Retry::Never, Effect::None),
         (403, json("forbidden", "You are not authorized"), Forbidden, Retry::Never, Effect::None),
+        (403, json("forbidden", limit), Quota, Retry::Never, Effect::None),
+        (403, "<html>Access denied</html>".to_owned(), Forbidden, Retry::Never, Effect::None),
         (404, json("not_found", "The resource you requested could not be found."), Invalid, Retry::Never, Effect::None),
         (409, json("conflict", "busy"), Conflict, Retry::Never, Effect::None),
         (412, json("precondition_failed", "not empty"), Conflict, Retry::Never, Effect::None),

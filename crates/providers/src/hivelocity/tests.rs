@@ -241,6 +241,8 @@ async fn every_refusal_has_its_kind() {
         (400, String::new(), Invalid, Retry::Never, Effect::None, "answered 400"),
         (401, json(json!({"code": 401, "message": "no"})), Unauthenticated, Retry::Never, Effect::None, "no"),
         (403, json(json!({"message": "no permission"})), Forbidden, Retry::Never, Effect::None, "no permission"),
+        (403, "<html>Forbidden</html>".into(), Forbidden, Retry::Never, Effect::None, "answered 403"),
+        (409, json(json!({"message": "busy"})), Conflict, Retry::Never, Effect::None, "busy"),
         (404, json(json!({"message": "no product"})), Invalid, Retry::Never, Effect::None, "no product"),
         (
             429,

@@ -208,6 +208,7 @@ async fn every_refusal_has_its_kind() {
         (400, html.clone(), Unavailable, Retry::Backoff, Effect::Unknown),
         (401, refusal(None, "Invalid Token"), Unauthenticated, Retry::Never, Effect::None),
         (403, refusal(None, "Unauthorized"), Forbidden, Retry::Never, Effect::None),
+        (403, "<html>Forbidden</html>".to_owned(), Forbidden, Retry::Never, Effect::None),
         (404, refusal(None, "Not found"), Invalid, Retry::Never, Effect::None),
         (408, refusal(None, "Please try again"), Timeout, Retry::Backoff, Effect::Unknown),
         (429, refusal(None, "Too many requests"), RateLimited, Retry::Backoff, Effect::None),

@@ -252,6 +252,7 @@ async fn every_refusal_has_its_kind() {
         (429, "Rate limit exceeded", RateLimited, (Retry::Backoff, Effect::None)),
         (500, locked, Conflict, (Retry::Backoff, Effect::None)),
         (500, "Internal limit error", Unavailable, (Retry::Backoff, Effect::Unknown)),
+        (504, "<html>", Unavailable, (Retry::Backoff, Effect::Unknown)),
         (503, "<html>currently locked</html>", Unavailable, (Retry::Backoff, Effect::Unknown)),
     ] {
         let body = if said.starts_with('<') { said.to_owned() } else { refusal(status, said) };
