@@ -68,6 +68,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// # Behavior
     /// - `create_is_found_by_token`: [`Scope::Token`] lists exactly what was made
     /// - `create_makes_every_name`
+    /// - `create_hands_over_user_data`: the first boot gets it byte for byte, up to the limit that the capabilities name
     /// - `create_refuses_an_unknown_plan`, `..._region`, `..._image`: an error with no effect
     async fn create(&self, order: &Order) -> Result<Vec<Instance>>;
 

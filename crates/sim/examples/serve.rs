@@ -19,6 +19,7 @@ async fn main() -> capsule_core::Result<()> {
     for (provider, address) in &serving.addresses {
         println!("{provider} http://{address}");
     }
+    println!("servers http://{}", serving.network);
     serving.join().await;
     Ok(())
 }

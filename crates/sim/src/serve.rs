@@ -11,6 +11,11 @@
 //! | `DELETE /_sandbox/faults` | takes all back |
 //! | `GET /_sandbox/ledger` | the [`Ledger`](crate::Ledger) as JSON |
 //! | `POST /_sandbox/reset` | an empty world again |
+//! | `GET /_sandbox/names` | where names lead to, one a line: `node.example.org 198.18.0.1` |
+//! | `PUT /_sandbox/names/NAME` | lets a name lead to the addresses in the body; none, and it is gone |
+//! | `GET /_sandbox/authority.pem` | the certificate of the authority that signs for names |
+//!
+//! The port after the last provider's is a proxy to the servers' own ports, see [`guest`](crate::guest).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,6 +23,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use capsule_core::{Error, ErrorKind, ProviderId, Result};
 use futures_util::{Stream, stream};
@@ -30,6 +37,7 @@ use tokio::task::JoinSet;
 
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::guest::proxy;
 use crate::sim::{Delivery, Outcome, Sim};
 use crate::transport::head;
 use crate::wire::{Request, Response};
@@ -41,6 +49,8 @@ pub(crate) type Body = StreamBody<Pin<Box<dyn Stream<Item = io::Result<Frame<Byt
 pub struct Serving {
     /// Where each provider's API is, in the order of the dialects.
     pub addresses: Vec<(ProviderId, SocketAddr)>,
+    /// Where the servers are: an HTTP proxy that leads to their own ports, the port after the last provider's.
+    pub network: SocketAddr,
     listeners: JoinSet<()>,
 }
 
@@ -63,25 +73,36 @@ impl Serving {
 }
 
 impl Sim {
-    /// Listens on loopback: the first provider on `port`, the next on the port after it. With 0 each takes any free port.
+    /// Listens on loopback: the first provider on `port`, the next on the port after it, and the servers' network behind
+    /// the last. With 0 each takes any free port.
     ///
     /// # Errors
     /// When a port is taken.
     pub async fn serve(&self, port: u16) -> Result<Serving> {
-        let mut serving = Serving { addresses: Vec::new(), listeners: JoinSet::new() };
+        let mut listeners = JoinSet::new();
+        let mut addresses = Vec::new();
+        let providers = self.shared.dialects.len();
         for (index, dialect) in self.shared.dialects.iter().enumerate() {
-            let own = match port {
-                0 => Some(0),
-                base => u16::try_from(index).ok().and_then(|index| base.checked_add(index)),
-            };
-            let own = own.ok_or_else(|| no_port(port, "there are not enough ports above it"))?;
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, own)).await.map_err(|error| no_port(own, &error))?;
-            let address = listener.local_addr().map_err(|error| no_port(own, &error))?;
-            serving.addresses.push((dialect.provider(), address));
-            serving.listeners.spawn(listen(self.clone(), dialect.clone(), listener));
+            let (listener, address) = bind(port, index).await?;
+            addresses.push((dialect.provider(), address));
+            listeners.spawn(listen(self.clone(), dialect.clone(), listener));
         }
-        Ok(serving)
+        let (listener, network) = bind(port, providers).await?;
+        listeners.spawn(proxy::listen(self.clone(), listener));
+        Ok(Serving { addresses, network, listeners })
     }
+}
+
+/// The `index`th port from `port` on, or any free one.
+async fn bind(port: u16, index: usize) -> Result<(TcpListener, SocketAddr)> {
+    let own = match port {
+        0 => Some(0),
+        base => u16::try_from(index).ok().and_then(|index| base.checked_add(index)),
+    };
+    let own = own.ok_or_else(|| no_port(port, "there are not enough ports above it"))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, own)).await.map_err(|error| no_port(own, &error))?;
+    let address = listener.local_addr().map_err(|error| no_port(own, &error))?;
+    Ok((listener, address))
 }
 
 fn no_port(port: u16, why: &(impl std::fmt::Display + ?Sized)) -> Error {
@@ -141,11 +162,16 @@ pub(crate) fn deliver(outcome: Outcome) -> io::Result<http::Response<Body>> {
     }
 }
 
-fn whole(response: Response) -> http::Response<Body> {
+pub(crate) fn whole(response: Response) -> http::Response<Body> {
     let length = response.body.len();
     let out = head(&response).map(|()| body(vec![Ok(Frame::data(response.body))]));
     // A 204 must not have a length.
     if response.status == 204 { out } else { announce(out, length) }
+}
+
+/// The answer after which a connection is a tunnel: it has no body, and so no length.
+pub(crate) fn tunnel() -> http::Response<Body> {
+    http::Response::new(body(Vec::new()))
 }
 
 /// Half of the body, and then an error, upon which hyper ends the connection.
@@ -164,7 +190,7 @@ fn body(frames: Vec<io::Result<Frame<Bytes>>>) -> Body {
 }
 
 /// The control path.
-fn control(sim: &Sim, request: &Request) -> Response {
+pub(crate) fn control(sim: &Sim, request: &Request) -> Response {
     let (method, path) = request.route();
     let done = match (method, &path[1..]) {
         ("GET", ["faults"]) => {
@@ -174,12 +200,32 @@ fn control(sim: &Sim, request: &Request) -> Response {
         ("DELETE", ["faults"]) => sim.clear_faults().map(|()| Response::empty(204)),
         ("GET", ["ledger"]) => sim.ledger().map(|ledger| Response::json(200, &ledger)),
         ("POST", ["reset"]) => sim.reset().map(|()| Response::empty(204)),
+        ("GET", ["names"]) => {
+            sim.look(|world| world.names.iter().map(|(name, at)| format!("{name}{at}\n")).collect()).map(plain)
+        }
+        ("PUT", ["names", name]) => set_name(sim, name, &request.body).map(|()| Response::empty(204)),
+        ("GET", ["authority.pem"]) => sim.authority().map(|der| plain(pem(&der))),
         _ => return Response::text(404, "text/plain; charset=utf-8", "There is no such control path.\n"),
     };
     done.unwrap_or_else(|error| {
         let status = if error.kind() == ErrorKind::Invalid { 400 } else { 500 };
         Response::text(status, "text/plain; charset=utf-8", format!("{error}\n"))
     })
+}
+
+fn set_name(sim: &Sim, name: &str, text: &[u8]) -> Result<()> {
+    let text = String::from_utf8_lossy(text);
+    let addresses = text
+        .split_whitespace()
+        .map(|word| word.parse().map_err(|_| Error::new(ErrorKind::Invalid, format!("`{word}` is not an address."))));
+    sim.set_name(name, &addresses.collect::<Result<Vec<_>>>()?)
+}
+
+/// A certificate as programs take it.
+fn pem(der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line) + "\n");
+    format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())
 }
 
 fn plain(text: String) -> Response {

@@ -38,6 +38,17 @@ enum SandboxCommand {
         #[arg(required = true)]
         faults: Vec<String>,
     },
+    /// Let a host name lead to a server in the sandbox's own name service, or show where names lead to
+    Name {
+        /// The name, such as node.example.org
+        name: Option<String>,
+        /// The addresses it leads to from now on
+        #[arg(requires = "name")]
+        addresses: Vec<std::net::IpAddr>,
+        /// It leads nowhere any more
+        #[arg(long, requires = "name", conflicts_with = "addresses")]
+        remove: bool,
+    },
     /// Forget the simulated clouds and what was done there
     Reset,
 }
@@ -51,6 +62,13 @@ pub(super) async fn run(session: &Session, args: &Sandbox) -> Outcome {
                 sim.inject(fault.parse()?)?;
             }
             Ok(())
+        }
+        SandboxCommand::Name { name, addresses, remove } => {
+            let sim = session.open_sandbox()?;
+            match name {
+                Some(name) if *remove || !addresses.is_empty() => Ok(sim.set_name(name, addresses)?),
+                name => show_names(session, &sim, name.as_deref()),
+            }
         }
         SandboxCommand::Reset => {
             let home = session.sandbox_home();
@@ -71,6 +89,24 @@ pub(super) async fn run(session: &Session, args: &Sandbox) -> Outcome {
     }
 }
 
+fn show_names(session: &Session, sim: &capsule_sim::Sim, only: Option<&str>) -> Outcome {
+    let only = only.map(str::to_ascii_lowercase);
+    let names = sim.look(|world| world.names.clone())?;
+    let names = names.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name));
+    if session.json() {
+        let rows: Vec<_> =
+            names.map(|(name, at)| serde_json::json!({ "name": name, "addresses": at.addresses })).collect();
+        output::json(&serde_json::json!({ "names": rows }))?;
+    } else {
+        let mut table = Table::new(&["NAME", "LEADS TO"]);
+        for (name, at) in names {
+            table.row([name, at.to_string().trim_start().to_owned()]);
+        }
+        table.print()?;
+    }
+    Ok(())
+}
+
 async fn serve(session: &Session, port: u16, memory: bool, speed: u32, faults: &[String]) -> Outcome {
     let options = capsule_sim::Options { speed, ..Default::default() };
     let sim = if memory {
@@ -88,7 +124,8 @@ async fn serve(session: &Session, port: u16, memory: bool, speed: u32, faults: &
             .iter()
             .map(|(provider, addr)| serde_json::json!({ "provider": provider, "url": format!("http://{addr}") }))
             .collect();
-        output::json(&serde_json::json!({ "serving": rows }))?;
+        let network = format!("http://{}", serving.network);
+        output::json(&serde_json::json!({ "serving": rows, "network": network }))?;
     } else {
         let mut table = Table::new(&["PROVIDER", "URL", "SET"]);
         for (provider, addr) in &serving.addresses {
@@ -104,6 +141,10 @@ async fn serve(session: &Session, port: u16, memory: bool, speed: u32, faults: &
             ]);
         }
         table.print()?;
+        let network = serving.network;
+        output::note(format!(
+            "The servers' own ports are behind the proxy http://{network}, as in `curl -kx {network} https://ADDRESS/`."
+        ));
         output::note("Serving until Ctrl-C.");
     }
     let _ = finish::interruptible(std::future::pending::<()>()).await;

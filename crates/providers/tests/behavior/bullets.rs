@@ -23,6 +23,7 @@ bullets! {
     check_refuses_a_wrong_user_data,
     create_is_found_by_token,
     create_makes_every_name,
+    create_hands_over_user_data,
     create_refuses_an_unknown_plan,
     create_refuses_an_unknown_region,
     create_refuses_an_unknown_image,
@@ -152,6 +153,19 @@ async fn create_makes_every_name(ground: &Ground) -> Outcome {
     check!(called(&made) == wanted && made.len() == names.len(), "{:?} was made", called(&made));
     let found = ground.lists(&Scope::Token(order.token.clone()), names.len()).await?;
     check!(ids(&found) == ids(&made) && called(&found) == wanted, "{:?} is found", called(&found));
+    Ok(())
+}
+
+async fn create_hands_over_user_data(ground: &Ground) -> Outcome {
+    let start = "#cloud-config\nruncmd:\n  - |\n    echo 'it''s' \"$x\" `y` \\\\ \\n <&;+%20=> é 日本\n";
+    let rest = ground.provider.capabilities().user_data_max - start.len();
+    for (name, text) in [("short", start.to_owned()), ("long", format!("{start}{}", "#".repeat(rest)))] {
+        let mut order = ground.order(&[name]).await?;
+        order.spec.user_data = Some(text.clone());
+        let made = ground.provider.create(&order).await?;
+        let found = ground.witness.user_data(&made[0].id).await?;
+        check!(found.as_ref() == Some(&text), "{} bytes were sent, and {found:?} arrived", text.len());
+    }
     Ok(())
 }
 

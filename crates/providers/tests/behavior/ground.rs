@@ -48,6 +48,9 @@ pub(crate) trait Witness: Send + Sync {
     /// What still costs money at all.
     async fn everything(&self) -> Result<Vec<String>, Failed>;
 
+    /// The user-data that a server's first boot gets.
+    async fn user_data(&self, id: &InstanceId) -> Result<Option<String>, Failed>;
+
     /// From now on a page of the list after the first one fails for good.
     async fn break_later_pages(&self) -> Result<(), Failed>;
 

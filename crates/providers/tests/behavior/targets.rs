@@ -8,7 +8,7 @@ use capsule_core::http::{HttpTransport, Ledgers, Transport};
 use capsule_core::{Clock, Connect, InstanceId, ManualClock, OwnerId, PlanKind, ProviderId, SettingValue, Settings};
 use capsule_sim::{
     Fault, Machine, OTHER_AWS_ACCESS_KEY, OTHER_AWS_SECRET_KEY, OTHER_KEY, OTHER_PROJECT, Options,
-    SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY, SANDBOX_KEY, SANDBOX_PROJECT, Serving, Sim, What,
+    SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY, SANDBOX_KEY, SANDBOX_PROJECT, Serving, Sim, What, World,
 };
 use libtest_mimic::Failed;
 use url::Url;
@@ -308,6 +308,11 @@ impl Witness for Books {
     async fn everything(&self) -> Result<Vec<String>, Failed> {
         let ledger = self.sim.ledger()?;
         Ok(ledger.living().iter().map(|birth| format!("{} {}", birth.kind, birth.id)).collect())
+    }
+
+    async fn user_data(&self, id: &InstanceId) -> Result<Option<String>, Failed> {
+        let machine = |world: &World| world.machine(id.provider.as_str(), &id.native)?.user_data.clone();
+        Ok(self.sim.look(machine)?)
     }
 
     async fn break_later_pages(&self) -> Result<(), Failed> {

@@ -20,6 +20,8 @@
 //! same in every process. With a domain that the world's [names](crate::World::names) lead to the server they are
 //! signed by [`Sim::authority`](crate::Sim::authority); otherwise by themselves.
 //!
+//! Other programs get there through [`Serving::network`](crate::Serving), an HTTP proxy.
+//!
 //! # What goes wrong
 //! [`Trouble`]s are built into servers by faults at the operation that makes them, or hold for single connections by
 //! faults at `node.dial`. Connections and requests have operations of their own: `node.dial`, `node.login`,
@@ -36,6 +38,7 @@ mod life;
 mod login;
 mod manager;
 mod net;
+pub(crate) mod proxy;
 mod shell;
 mod tls;
 
@@ -122,6 +125,13 @@ pub struct Name {
     pub addresses: Vec<IpAddr>,
     /// Since when.
     pub since: Timestamp,
+}
+
+impl fmt::Display for Name {
+    /// A blank before each address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.addresses.iter().try_for_each(|address| write!(f, " {address}"))
+    }
 }
 
 impl fmt::Display for Stage {

@@ -364,6 +364,44 @@ async fn each_action_is_throttled_in_each_region() {
 }
 
 #[tokio::test]
+async fn only_what_a_group_lets_in_comes_through() {
+    let (sim, clock, client) = world();
+    let group = client.ec2("CreateSecurityGroup", &[("GroupName", "web"), ("GroupDescription", "web")]).await;
+    let group = group.first("groupId").to_owned();
+    let default = client.run(&[]).await.unwrap().first("instanceId").to_owned();
+    let web = client.run(&[("SecurityGroupId.1", &group)]).await.unwrap().first("instanceId").to_owned();
+    clock.advance(Duration::from_secs(60));
+    let net = sim.net();
+    let lets_in = async |id: &str, port: u16| {
+        let address = sim.look(|world| world.machine("aws", id).unwrap().ipv4).unwrap();
+        tokio::select! {
+            dialed = net.dial((address, port).into()) => dialed.map(drop).map_err(|error| error.kind()),
+            () = clock.until(clock.now() + Duration::from_secs(5)) => Err(std::io::ErrorKind::TimedOut),
+        }
+    };
+    let refused = Err(std::io::ErrorKind::ConnectionRefused);
+    let dropped = Err(std::io::ErrorKind::TimedOut);
+    for port in [22, 443] {
+        assert_eq!([lets_in(&default, port).await, lets_in(&web, port).await], [dropped, dropped]);
+    }
+    // Not from elsewhere, not another protocol; but from everywhere.
+    for (protocol, range, comes_through) in
+        [("tcp", "10.0.0.0/8", false), ("udp", "0.0.0.0/0", false), ("tcp", "203.0.113.0/24", true)]
+    {
+        let rule = [
+            ("GroupId", group.as_str()),
+            ("IpPermissions.1.IpProtocol", protocol),
+            ("IpPermissions.1.FromPort", "443"),
+            ("IpPermissions.1.ToPort", "443"),
+            ("IpPermissions.1.IpRanges.1.CidrIp", range),
+        ];
+        assert_eq!(client.ec2("AuthorizeSecurityGroupIngress", &rule).await.status, 200, "{range}");
+        assert_eq!(lets_in(&web, 443).await, if comes_through { refused } else { dropped }, "{protocol} {range}");
+    }
+    assert_eq!([lets_in(&web, 22).await, lets_in(&default, 443).await], [dropped, dropped]);
+}
+
+#[tokio::test]
 async fn a_group_is_held_until_the_instance_is_terminated() {
     let (_, clock, client) = world();
     let create = [("GroupName", "web"), ("GroupDescription", "for the web")];

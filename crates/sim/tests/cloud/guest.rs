@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use capsule_core::{Clock, ManualClock, Net};
 use capsule_sim::{Options, Sim, Stage};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::{Client, order};
 
@@ -94,8 +95,6 @@ impl Reply {
     }
 }
 
-type Tls = tokio_rustls::client::TlsStream<TcpStream>;
-
 impl Place {
     fn stage(&self) -> Stage {
         let guest = self.sim.guest("digitalocean", &self.id).unwrap().unwrap();
@@ -124,10 +123,8 @@ impl Place {
     }
 
     /// TLS with whoever answers there, believing any certificate.
-    async fn tls(&self, name: &str) -> Tls {
-        let stream = self.net.dial(self.at(443)).await.unwrap();
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(trusting::anyone()));
-        connector.connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await.unwrap()
+    async fn tls(&self, name: &str) -> TlsStream<TcpStream> {
+        trusting::tls(self.net.dial(self.at(443)).await.unwrap(), name).await
     }
 
     async fn certificate(&self, name: &str) -> CertificateDer<'static> {
@@ -425,6 +422,36 @@ async fn connections_and_requests_can_fail() {
     assert_eq!(place.net.resolve("192.0.2.7").await.unwrap(), ["192.0.2.7".parse::<IpAddr>().unwrap()]);
 }
 
+#[tokio::test]
+async fn other_programs_get_there_through_a_proxy() {
+    let place = node("true").await;
+    let serving = place.sim.serve(0).await.unwrap();
+    let ask = async |request: &str| {
+        let mut stream = TcpStream::connect(serving.network).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        (String::from_utf8(head).unwrap().split(' ').nth(1).unwrap().to_owned(), stream)
+    };
+    let connect = async |to: &str| ask(&format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n")).await;
+    let put = "PUT /_sandbox/names/node.example.org HTTP/1.1\r\nHost: a\r\nContent-Length:";
+    let (status, _) = ask(&format!("{put} {}\r\n\r\n{}", place.address.to_string().len(), place.address)).await;
+    assert_eq!(status, "204");
+    for to in [format!("{}:443", place.address), "node.example.org:443".to_owned()] {
+        let (status, stream) = connect(&to).await;
+        assert_eq!(status, "200");
+        let shown = trusting::tls(stream, LOCAL).await.get_ref().1.peer_certificates().unwrap()[0].clone();
+        assert_eq!(shown, place.certificate(LOCAL).await);
+    }
+    let closed = format!("{}:22", place.address);
+    for (to, expected) in [(closed.as_str(), "502"), ("192.0.2.1:443", "503"), ("nowhere.example.org:443", "503")] {
+        assert_eq!(connect(to).await.0, expected, "{to}");
+    }
+    serving.stop().await;
+}
+
 /// What clients believe.
 mod trusting {
     use std::sync::Arc;
@@ -436,6 +463,9 @@ mod trusting {
     use rustls::crypto::ring::default_provider;
     use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
     use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+    use tokio::net::TcpStream;
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
 
     /// Whether `certificate` is the authority's for `name`, and of that time.
     pub(super) fn holds(certificate: &CertificateDer<'_>, authority: &[u8], name: &str, now: Timestamp) -> bool {
@@ -447,11 +477,13 @@ mod trusting {
         verifier.unwrap().verify_server_cert(certificate, &[], &name, &[], now).is_ok()
     }
 
-    /// A client that looks at no certificate, but wants a valid handshake.
-    pub(super) fn anyone() -> ClientConfig {
+    /// TLS for a client that looks at no certificate, but wants a valid handshake.
+    pub(super) async fn tls(stream: TcpStream, name: &str) -> TlsStream<TcpStream> {
         let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap();
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone)).with_no_client_auth()
+        let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone)).with_no_client_auth();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
     }
 
     #[derive(Debug)]

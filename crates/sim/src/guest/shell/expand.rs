@@ -118,7 +118,7 @@ impl Shell {
                     }
                 }
                 WordPiece::ParameterExpansion(expression) => {
-                    let value = self.parameter(boot, expression)?;
+                    let value = self.parameter(boot, expression, quoted)?;
                     expanded(into, &value, quoted);
                 }
             }
@@ -132,7 +132,7 @@ impl Shell {
         Ok(out.trim_end_matches('\n').to_owned())
     }
 
-    fn parameter(&mut self, boot: &mut Boot<'_>, expression: &ParameterExpr) -> Done<String> {
+    fn parameter(&mut self, boot: &mut Boot<'_>, expression: &ParameterExpr, quoted: bool) -> Done<String> {
         let missing = |value: &Option<String>, test: &ParameterTestType| match test {
             ParameterTestType::UnsetOrNull => value.as_ref().is_none_or(String::is_empty),
             ParameterTestType::Unset => value.is_none(),
@@ -144,14 +144,18 @@ impl Shell {
             }
             ParameterExpr::UseDefaultValues { parameter, test_type, default_value, .. } => {
                 let value = self.value(parameter);
-                if missing(&value, test_type) { self.inner(boot, default_value) } else { Ok(value.unwrap_or_default()) }
+                if missing(&value, test_type) {
+                    self.inner(boot, default_value, quoted)
+                } else {
+                    Ok(value.unwrap_or_default())
+                }
             }
             ParameterExpr::AssignDefaultValues { parameter, test_type, default_value, .. } => {
                 let value = self.value(parameter);
                 if !missing(&value, test_type) {
                     return Ok(value.unwrap_or_default());
                 }
-                let value = self.inner(boot, default_value)?;
+                let value = self.inner(boot, default_value, quoted)?;
                 if let Parameter::Named(name) = parameter {
                     self.set(name, &value, false);
                 }
@@ -163,7 +167,7 @@ impl Shell {
             }
             ParameterExpr::UseAlternativeValue { parameter, test_type, alternative_value, .. } => {
                 let value = self.value(parameter);
-                if missing(&value, test_type) { Ok(String::new()) } else { self.inner(boot, alternative_value) }
+                if missing(&value, test_type) { Ok(String::new()) } else { self.inner(boot, alternative_value, quoted) }
             }
             ParameterExpr::ParameterLength { parameter, .. } => {
                 Ok(self.value(parameter).unwrap_or_default().chars().count().to_string())
@@ -171,7 +175,7 @@ impl Shell {
             ParameterExpr::RemoveSmallestPrefixPattern { parameter, pattern, .. }
             | ParameterExpr::RemoveLargestPrefixPattern { parameter, pattern, .. } => {
                 let longest = matches!(expression, ParameterExpr::RemoveLargestPrefixPattern { .. });
-                let (value, pattern) = (self.value(parameter).unwrap_or_default(), self.inner(boot, pattern)?);
+                let (value, pattern) = (self.value(parameter).unwrap_or_default(), self.inner(boot, pattern, false)?);
                 let mut ends: Vec<usize> = value.char_indices().map(|(at, _)| at).chain([value.len()]).collect();
                 if longest {
                     ends.reverse();
@@ -182,7 +186,7 @@ impl Shell {
             ParameterExpr::RemoveSmallestSuffixPattern { parameter, pattern, .. }
             | ParameterExpr::RemoveLargestSuffixPattern { parameter, pattern, .. } => {
                 let longest = matches!(expression, ParameterExpr::RemoveLargestSuffixPattern { .. });
-                let (value, pattern) = (self.value(parameter).unwrap_or_default(), self.inner(boot, pattern)?);
+                let (value, pattern) = (self.value(parameter).unwrap_or_default(), self.inner(boot, pattern, false)?);
                 let mut starts: Vec<usize> = value.char_indices().map(|(at, _)| at).chain([value.len()]).collect();
                 if !longest {
                     starts.reverse();
@@ -201,8 +205,13 @@ impl Shell {
         }
     }
 
-    fn inner(&mut self, boot: &mut Boot<'_>, text: &Option<String>) -> Done<String> {
-        text.as_ref().map_or(Ok(String::new()), |text| self.word(boot, text))
+    /// The word inside braces. Between double quotes it is as if they were its own.
+    fn inner(&mut self, boot: &mut Boot<'_>, text: &Option<String>, quoted: bool) -> Done<String> {
+        match text {
+            None => Ok(String::new()),
+            Some(text) if quoted && !text.contains('"') => self.word(boot, &format!("\"{text}\"")),
+            Some(text) => self.word(boot, text),
+        }
     }
 
     fn value(&self, parameter: &Parameter) -> Option<String> {

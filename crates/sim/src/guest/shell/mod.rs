@@ -4,7 +4,8 @@
 //! The user-data of a sandbox is its user's own, and no simulator runs that on its user's machine. So programs are not
 //! started: those that installers are started with (`curl`, `wget`, `bash`, `sudo`, `env`, `tee`, ...) are played, see
 //! [`programs`]; any other is taken to succeed and to say nothing. Standard error goes nowhere, patterns are not matched
-//! against file names, and arithmetic is not done.
+//! against file names, and arithmetic is not done. The parser takes several blanks between braces, as in `${A:-b  c}`, for
+//! one.
 
 mod expand;
 mod programs;
@@ -615,3 +616,6 @@ fn poured(boot: &mut Boot<'_>, ran: Ran, output: Option<Output>) -> Ran {
     }
     Ran::silent(ran.status)
 }
+
+#[cfg(test)]
+mod tests;
