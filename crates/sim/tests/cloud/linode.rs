@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use bytes::Bytes;
 use capsule_core::{ManualClock, ProviderId};
 use capsule_sim::{Fault, OTHER_KEY, Sim, What};
@@ -91,6 +92,7 @@ async fn orders_that_make_no_sense_are_refused_field_by_field() {
         ("authorized_keys", json!(["no key"])),
         ("authorized_users", json!(["nobody"])),
         ("metadata.user_data", json!("%")),
+        ("metadata.user_data", json!(base64::prelude::BASE64_STANDARD.encode("x".repeat(65_536)))),
     ] {
         let mut body = order("web-1");
         match key.split_once('.') {

@@ -24,6 +24,10 @@ use brush_parser::{Parser, ParserOptions, SourceInfo};
 const MOST_STEPS: u32 = 20_000;
 /// How deep scripts may call scripts.
 const DEEPEST: u32 = 24;
+/// How many brackets may lie within one another, and how many compound commands a text may hold: the parser calls itself
+/// for each, and tries some texts twice.
+const MOST_BRACKETS: usize = 16;
+const MOST_COMPOUND: usize = 100;
 /// How large a text may become.
 const LONGEST: usize = 1 << 20;
 
@@ -203,7 +207,7 @@ impl Shell {
 
     /// Text in this shell. What cannot be parsed is not run, as far as it goes.
     fn text(&mut self, boot: &mut Boot<'_>, text: &str, input: String) -> Done<Ran> {
-        if self.depth > DEEPEST || text.len() > LONGEST {
+        if self.depth > DEEPEST || text.len() > LONGEST || is_too_deep(text) {
             return Err(Halt::Over);
         }
         let parsed = Parser::new(text.as_bytes(), &self.options(), &SourceInfo::default()).parse_program();
@@ -597,6 +601,22 @@ impl Shell {
     fn status_of_substitution(&self) -> i32 {
         self.status
     }
+}
+
+/// Whether a text can be nested deeper than the parser goes: brackets, and words that begin a compound command, counted
+/// whether or not they are quoted.
+fn is_too_deep(text: &str) -> bool {
+    let (mut open, mut deepest) = (0_usize, 0);
+    for character in text.chars() {
+        match character {
+            '(' | '{' => open += 1,
+            ')' | '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    let begins = |word: &&str| matches!(*word, "if" | "while" | "until" | "for" | "case");
+    deepest > MOST_BRACKETS || text.split(|c: char| !c.is_ascii_alphabetic()).filter(begins).count() > MOST_COMPOUND
 }
 
 /// A file that output goes to.

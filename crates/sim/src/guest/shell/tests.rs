@@ -140,3 +140,24 @@ fn control_flows_as_in_bash() {
         assert_eq!(ours(script), Some(theirs(script)), "{script}");
     }
 }
+
+/// The parser calls itself, and tries again where a text can mean two things.
+#[test]
+fn deep_texts_end() {
+    for (open, close) in [
+        ("( ", ")"),
+        ("(", ")"),
+        ("{ ", ";}"),
+        ("$(", ")"),
+        ("\"$(", ")\""),
+        ("${A:-", "}"),
+        ("if ", "fi"),
+        ("if x; then\n", "\nfi"),
+        ("while x; do\n", "\ndone"),
+    ] {
+        for depth in [8, 100, 30_000] {
+            ours(&format!("{}true\n{}", open.repeat(depth), close.repeat(depth)));
+            ours(&format!("X={}x{}", open.repeat(depth), close.repeat(depth)));
+        }
+    }
+}
