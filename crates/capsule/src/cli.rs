@@ -71,6 +71,7 @@ pub enum Command {
     Cheapest(commands::cheapest::Cheapest),
     Regions(commands::regions::Regions),
     Images(commands::images::Images),
+    Budget(commands::budget::Budget),
     Cost(commands::cost::Cost),
     Ops(commands::ops::Ops),
     Resume(commands::resume::Resume),

@@ -17,6 +17,7 @@ pub mod nearest;
 pub mod net;
 pub mod price;
 pub mod provider;
+pub mod rates;
 pub mod ssh;
 pub mod tags;
 pub mod tariff;
@@ -34,6 +35,7 @@ pub use price::{BillingRule, BillingUnit, DayCost, Extra, ExtraKind, Granularity
 pub use provider::{
     Account, Capabilities, Connect, Descriptor, Lifecycle, Provider, Quota, Setting, SettingValue, Settings,
 };
+pub use rates::Rates;
 pub use ssh::PublicKey;
 pub use tags::Tags;
 pub use tariff::{Location, Part, Rate, Tariff, Transfer};

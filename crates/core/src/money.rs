@@ -181,6 +181,14 @@ impl Money {
         Ok(if self.checked_cmp(other)? == Ordering::Greater { other } else { self })
     }
 
+    /// The larger of two amounts.
+    ///
+    /// # Errors
+    /// [`MoneyError::Mixed`].
+    pub fn checked_max(self, other: Money) -> Result<Money, MoneyError> {
+        Ok(if self.checked_cmp(other)? == Ordering::Less { other } else { self })
+    }
+
     /// Rounded half away from zero to so many decimal places.
     pub fn round(self, places: u32) -> Money {
         Money::new(self.amount.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero), self.currency)

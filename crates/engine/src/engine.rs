@@ -14,6 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::budget::{Budget, Standing};
 use crate::event::{Deploy, Intent, Server};
 use crate::flow::{Timing, later};
 use crate::journal::{Begin, Begun, Database, Held, Journal, Key, Stored};
@@ -288,6 +289,36 @@ impl Engine {
     /// [`ErrorKind::Store`].
     pub async fn history(&self) -> Result<Vec<Record>> {
         self.inner.journal.records(true).await
+    }
+
+    /// How each budget stands, by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`]; [`ErrorKind::Invalid`] where an exchange rate is missing.
+    pub async fn budgets(&self) -> Result<Vec<Standing>> {
+        self.inner.journal.standings(self.inner.clock.now()).await
+    }
+
+    /// Sets a budget, or changes the one of its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], or [`ErrorKind::Conflict`] for a scope that has its budget already.
+    pub async fn set_budget(&self, budget: &Budget) -> Result<()> {
+        self.inner.journal.set_budget(budget).await
+    }
+
+    /// Removes a budget.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] with the nearest name.
+    pub async fn remove_budget(&self, name: &str) -> Result<()> {
+        if self.inner.journal.remove_budget(name).await? {
+            return Ok(());
+        }
+        let budgets = self.inner.journal.budgets().await?;
+        let known = budgets.iter().map(|budget| budget.name.as_str());
+        Err(Error::new(ErrorKind::NotFound, format!("There is no budget `{name}`."))
+            .with_hint(nearest::hint(name, known)))
     }
 
     /// What each server that ever was in the inventory has been, for what it cost.

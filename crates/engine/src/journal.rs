@@ -1,13 +1,14 @@
 //! The journal: events, operations and the inventory in one database, by hand-written SQL that SQLite and PostgreSQL
 //! both run.
 
+mod budget;
 mod bulk;
 mod database;
 
-use capsule_core::{Addresses, Error, ErrorKind, InstanceId, OwnerId, Result};
+use capsule_core::{Addresses, Error, ErrorKind, InstanceId, MoneyError, OwnerId, Result};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyPool, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
 
 pub use self::database::Database;
 use self::database::store;
@@ -138,16 +139,20 @@ impl Journal {
             }
         }
         let mut held = Vec::with_capacity(begins.len());
-        for begin in begins {
-            let entry = Entry { at, event: Event::Intended { intent: begin.intent.clone() } };
-            let state = State::begin(&entry)?;
+        let intended = |begin: &Begin| Entry { at, event: Event::Intended { intent: begin.intent.clone() } };
+        let entries: Vec<Entry> = begins.iter().map(intended).collect();
+        let states = entries.iter().map(State::begin).collect::<Result<Vec<_>, _>>()?;
+        if states.iter().any(|state| state.deploy().is_some()) {
+            self.within_budgets(&mut tx, &states, at).await?;
+        }
+        for ((begin, entry), state) in begins.iter().zip(&entries).zip(states) {
             if state.intent.is_arrival() {
                 self.refuse_taken_names(&mut tx, &state).await?;
             }
             if !self.insert(&mut tx, begin, &state, at, lease_until).await? {
                 return Ok(None);
             }
-            insert_event(&mut tx, &begin.id, 1, &entry).await?;
+            insert_event(&mut tx, &begin.id, 1, entry).await?;
             held.push(Held { id: begin.id.clone(), state, version: 1, seq: 1 });
         }
         let events = held.len();
@@ -418,9 +423,14 @@ impl Journal {
 
     /// Every change of power that was carried out, oldest first.
     pub(crate) async fn switched(&self) -> Result<Vec<Switched>> {
+        let mut connection = self.pool.acquire().await.map_err(|error| store("read", error))?;
+        self.switched_in(&mut connection).await
+    }
+
+    async fn switched_in(&self, connection: &mut AnyConnection) -> Result<Vec<Switched>> {
         let sql = "SELECT id, state, created_at, updated_at, lease_owner, lease_until FROM operation \
                    WHERE owner = $1 AND kind = 'power' AND is_open = 0 ORDER BY updated_at, id";
-        let rows = sqlx::query(sql).bind(self.owner.as_str()).fetch_all(&self.pool).await;
+        let rows = sqlx::query(sql).bind(self.owner.as_str()).fetch_all(connection).await;
         let rows = rows.map_err(|error| store("read", error))?;
         let stored = rows.iter().map(operation_row).collect::<Result<Vec<_>>>()?;
         Ok(stored.into_iter().filter_map(|row| row.state.switched(row.created_at, row.updated_at)).collect())
@@ -552,6 +562,10 @@ fn number(row: &AnyRow, column: &str) -> Result<i64> {
 
 fn optional_number(row: &AnyRow, column: &str) -> Result<Option<i64>> {
     row.try_get(column).map_err(|error| store("read", error))
+}
+
+fn unsummable(error: MoneyError) -> Error {
+    Error::new(ErrorKind::Invalid, format!("The costs cannot be summed up: {error}."))
 }
 
 fn damaged(why: &str) -> Error {

@@ -119,6 +119,16 @@ pub fn month_end(now: Timestamp) -> Timestamp {
     next.and_then(|date| TimeZone::UTC.to_timestamp(date.into()).ok()).unwrap_or(now)
 }
 
+/// The first day of `now`'s month, in UTC.
+pub fn month_start(now: Timestamp) -> Date {
+    day_of(now).first_of_month()
+}
+
+/// The first moment of `now`'s month, in UTC.
+pub(crate) fn month_start_at(now: Timestamp) -> Timestamp {
+    TimeZone::UTC.to_timestamp(month_start(now).into()).unwrap_or(now)
+}
+
 /// Sums accounts up, from `since` on, by what is asked: groups in the order of their keys.
 ///
 /// # Errors

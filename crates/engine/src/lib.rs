@@ -15,6 +15,7 @@
 //! - A create call that a vendor carries out later than that leaves a double. The token is looked for a last time before
 //!   the operation ends; what comes later still carries our owner tag.
 
+pub mod budget;
 pub mod engine;
 pub mod event;
 pub mod fleet;

@@ -1,5 +1,6 @@
 //! Never twice, never lost: deploy, destroy and power against a cloud that misbehaves and an engine that dies.
 
+mod budgets;
 mod cloud;
 mod fleet;
 

@@ -188,6 +188,8 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     let progress = Progress::new(session.clock.clone());
     let outcomes = finish::interruptible(engine.deploy(request, &progress)).await??;
     progress.finish();
+    // What cannot be reckoned now is no reason to hide what was ordered.
+    super::budget::warn(&engine.budgets().await.unwrap_or_default());
     finish::report(session, &outcomes)?;
     if args.owner.is_some() {
         output::note(

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the doc comments of the arguments are the help text that users read")]
 
 pub mod adopt;
+pub mod budget;
 pub mod cheapest;
 pub mod completions;
 mod confirm;
@@ -59,6 +60,7 @@ pub async fn run(cli: Cli) -> Outcome {
                 Command::Cheapest(args) => cheapest::run(&session, &args).await,
                 Command::Regions(args) => regions::run(&session, &args).await,
                 Command::Images(args) => images::run(&session, &args).await,
+                Command::Budget(args) => budget::run(&session, &args).await,
                 Command::Cost(args) => cost::run(&session, &args).await,
                 Command::Ops(args) => ops::run(&session, &args).await,
                 Command::Orphans(args) => orphans::run(&session, &args).await,

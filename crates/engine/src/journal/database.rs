@@ -53,7 +53,8 @@ impl Database {
 }
 
 /// The schema, one numbered file for each step. Never change one that was released: add the next.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_journal.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/0001_journal.sql"), include_str!("../../migrations/0002_budget.sql")];
 
 /// What keeps two processes from migrating one PostgreSQL at one time: any number that only we lock.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(4857104)";

@@ -46,6 +46,7 @@ fn record(name: &str, provider: &'static str, from: &str, gone: Option<&str>, pr
         token: None,
         operation: OperationId::random(),
         foreign: false,
+        rebuilt: false,
         goal: Some(json!({"owner": "eth:00"})),
         created_at: at(from),
         gone_at: gone.map(at),

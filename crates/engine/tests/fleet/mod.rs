@@ -6,7 +6,7 @@ use std::time::Duration;
 use capsule_core::{ErrorKind, Instance, OwnerId, Tags, Token};
 use capsule_engine::{Adopt, AfterEvent, Engine, Kind, OperationFilter, Silent, Survey};
 
-use crate::cloud::{Bench, CLOUD, Fault, request};
+use super::cloud::{Bench, CLOUD, Fault, request};
 
 /// A server of ours that no journal knows.
 fn stray(bench: &Bench, name: &str, token: &Token) -> Instance {
