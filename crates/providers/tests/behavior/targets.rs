@@ -311,8 +311,13 @@ impl Witness for Books {
     }
 
     async fn user_data(&self, id: &InstanceId) -> Result<Option<String>, Failed> {
-        let machine = |world: &World| world.machine(id.provider.as_str(), &id.native)?.user_data.clone();
-        Ok(self.sim.look(machine)?)
+        // A driver may write a kind before the vendor's own id.
+        let is_it = |own: &str| id.native == own || id.native.strip_suffix(own).is_some_and(|kind| kind.ends_with('-'));
+        let user_data = |world: &World| {
+            let machines = &world.clouds.get(id.provider.as_str())?.machines;
+            machines.iter().find(|machine| is_it(&machine.id))?.user_data.clone()
+        };
+        Ok(self.sim.look(user_data)?)
     }
 
     async fn break_later_pages(&self) -> Result<(), Failed> {
