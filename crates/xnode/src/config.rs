@@ -136,8 +136,8 @@ pub struct UserPassword(SecretString);
 
 impl UserPassword {
     /// Why a password is a bad idea; to be shown before one is used.
-    pub const RISK: &str = "The provider keeps user-data, with this password in clear, for as long as the server lives: \
-        everyone with access to the account and every program on the first system can read it, the node stores it in \
+    pub const RISK: &str = "The provider keeps user-data, with this password in clear, for as long as the server lives, and Capsule's \
+        journal for ever: everyone with access to the account and every program on the first system can read it, the node stores it in \
         clear, and its manager shows it to whoever is logged in.";
 
     /// The password, if the user said explicitly that the risk is accepted.

@@ -9,13 +9,16 @@
 //! - [`user_data`] is the text for cloud-init; [`merge`] joins it with a text of the user's own.
 //! - [`look`] looks at a server once, and [`judge`] says which [`Stage`] that is and what follows.
 //! - [`Claim`] is what a node's answer to a stranger proves: guarded, or open to anyone.
+//! - [`probe`] and [`Watcher`] say how a node is that should be up, and [`Manager`] what it tells its owner.
 //! - [`login_text`] is what the owner's wallet signs, and [`verify`] checks what it signed.
 
 mod claim;
 mod config;
 mod encode;
 mod fit;
+mod health;
 mod look;
+mod manager;
 mod outside;
 mod owner;
 mod sight;
@@ -26,7 +29,9 @@ mod user_data;
 pub use claim::{CLAIM_PATH, Claim};
 pub use config::{Domain, Email, InitialConfig, InstallerUrl, UserPassword, Version, XnodeConfig};
 pub use fit::{Fit, MIN_DISK_GIB, fit};
+pub use health::{Health, Probe, Watcher, ends_soon, is_own_outage, own_outage, probe};
 pub use look::{Untrusted, look};
+pub use manager::{Core, Disk, Manager, Memory, Session, Usage};
 pub use outside::{Authorities, Endpoint, Outside, Reply, Trouble, Trust};
 pub use owner::Owner;
 pub use sight::{Answer, Certificate, Pin, Port, Sight, Web};

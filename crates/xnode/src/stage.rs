@@ -188,7 +188,9 @@ pub fn judge(name: &str, history: &History, sight: &Sight, limits: &Limits, pace
                     match (since, answer.login) {
                         // Twice in a row: what flaps is not healthy.
                         (Some(_), true) => {
-                            reached.push(Stage::Healthy);
+                            if history.at(Stage::Healthy).is_none() {
+                                reached.push(Stage::Healthy);
+                            }
                             End::Healthy
                         }
                         (Some(since), false) if late(Stage::Healthy, since) => End::Stuck(no_login(name)),
@@ -254,10 +256,11 @@ fn is_late(limit: Duration, pace: u32, since: Timestamp, now: Timestamp) -> bool
     now.duration_since(since) >= limit
 }
 
-fn unclaimed(name: &str) -> Error {
+/// The alarm about a node that obeys anyone.
+pub(crate) fn unclaimed(name: &str) -> Error {
     let message =
         format!("ALARM: `{name}` is an xNode that nobody owns. It answers strangers: whoever finds it is root on it.");
-    Error::new(ErrorKind::Forbidden, message).with_hint(
+    Error::new(ErrorKind::Conflict, message).with_hint(
         "The installer did not read the owner. Do not put anything on it; deploy anew with the installer version pinned.",
     )
 }
@@ -332,7 +335,8 @@ fn no_login(name: &str) -> Error {
     )
 }
 
-fn expired(name: &str, at: Timestamp) -> Error {
+/// What is wrong with a node whose certificate has ended.
+pub(crate) fn expired(name: &str, at: Timestamp) -> Error {
     stuck(
         format!("`{name}` shows a certificate that expired at {at}."),
         "Most likely the node's clock is wrong. See the provider's console, or install it anew.",

@@ -46,6 +46,7 @@ fn each_sight_means_one_thing() {
     let kexec = [(InstallStarted, 60), (Kexec, 200)];
     let up = [(InstallStarted, 60), (Kexec, 200), (TlsUp, 500)];
     let owned = [(TlsUp, 500), (Claimed, 510)];
+    let whole = [(TlsUp, 500), (Claimed, 510), (Healthy, 520)];
     type Row<'a> = (&'a [(Stage, i64)], Sight, i64, Vec<Stage>, &'a str, &'a str);
     let table: Vec<Row> = vec![
         (&[], closed.clone(), 10, vec![], "wait", "nothing answers yet"),
@@ -79,6 +80,7 @@ fn each_sight_means_one_thing() {
         (&owned, claimed.clone(), 520, vec![Healthy], "healthy", ""),
         (&owned, tls(Some(Claim::Claimed), false), 520, vec![], "wait", "login does not answer"),
         (&owned, tls(Some(Claim::Claimed), false), 1110, vec![], "stuck", "the login does not answer"),
+        (&whole, claimed.clone(), 530, vec![], "healthy", ""),
         // However late, what is seen now counts.
         (&started, claimed.clone(), 90_000, vec![TlsUp, Claimed], "wait", "once more"),
         (&owned, claimed.clone(), 90_000, vec![Healthy], "healthy", ""),

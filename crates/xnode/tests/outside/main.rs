@@ -5,10 +5,10 @@ mod node;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use capsule_core::{Clock, SystemClock};
+use capsule_core::{Clock, ErrorKind, SystemClock};
 use capsule_xnode::{
-    Authorities, Claim, Domain, End, Endpoint, History, LOCAL_DOMAIN, Limits, Outside, Pin, Port, Sight, Stage,
-    Trouble, Trust, Web, judge, look,
+    Authorities, Claim, Domain, End, Endpoint, History, LOCAL_DOMAIN, Limits, Manager, Outside, Pin, Port, Session,
+    Sight, Stage, Trouble, Trust, Web, judge, look,
 };
 use node::{Authority, HERE, Identity, Node, Script, TestNet, claimed, respond};
 
@@ -160,4 +160,71 @@ async fn requests_go_nowhere_without_trust() {
     let found = outside(net, None).send(&Endpoint::local(HERE), &Trust::Pinned(Pin::of_key(b"x")), request).await;
     assert!(matches!(found, Err(Trouble::Changed(_))), "{found:?}");
     assert!(node.asked.lock().unwrap().is_empty());
+}
+
+/// A wallet's signature for every node without a domain: made by eth-account 0.14.0.
+fn login() -> Session {
+    let signature = "593d483802dacf14c82fe1c08a9ab8a0c348ec35638f648b8722b0d7b34318f6\
+                     5b29dbefde953e55484f0237133910b69bc3f81e912e03a16d7cf7ff551053fd1c";
+    let owner = "0xFCAd0B19bB29D4674531d6f115237E16AfCE377c".parse().unwrap();
+    Session::new(owner, LOCAL_DOMAIN, "2025-11-24T16:00:00Z".parse().unwrap(), signature.to_owned().into()).unwrap()
+}
+
+/// A node that lets in whoever shows the cookie that it gave.
+fn guarded(request: &str) -> String {
+    let is_in = request.contains("cookie: xnode_auth_signature=0x593d4838");
+    match request.split(' ').nth(1).unwrap() {
+        "/xnode-auth/api/login" if request.contains(r#""timestamp":"1764000000""#) => {
+            let cookie = "set-cookie: xnode_auth_signature=0x593d4838; Path=/; HttpOnly";
+            respond("200 OK", &[cookie], "")
+        }
+        "/usage/host/memory" if is_in => respond("200 OK", &[], r#"{"used":1,"total":4}"#),
+        "/usage/host/cpu" if is_in => respond("200 OK", &[], r#"[{"name":"cpu0","used":12.5,"frequency":2400}]"#),
+        "/usage/host/disk" if is_in => respond("200 OK", &[], r#"[{"mount_point":"/","used":1,"total":2}]"#),
+        "/os/set" if is_in => respond("200 OK", &[], r#"{"request_id":7}"#),
+        "/request/7/info" => respond("200 OK", &[], r#"{"commands":[],"result":{"Success":{"body":null}}}"#),
+        "/request/8/info" => {
+            respond("200 OK", &[], r#"{"commands":[],"result":{"Error":{"error":"no \u001b space"}}}"#)
+        }
+        "/request/9/info" => respond("200 OK", &[], r#"{"commands":[],"result":null}"#),
+        _ => claimed(request),
+    }
+}
+
+#[tokio::test]
+async fn an_owner_is_let_in_at_a_node_that_is_known_and_nowhere_else() {
+    let (node, net) = node(local(), guarded).await;
+    let outside = outside(net, None);
+    let at = Endpoint::local(HERE);
+    let unknown = Manager::login(&outside, &at, &Trust::Anyone, &login()).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Forbidden);
+    let changed = Manager::login(&outside, &at, &Trust::Pinned(Pin::of_key(b"x")), &login()).await.unwrap_err();
+    assert_eq!(changed.kind(), ErrorKind::Unavailable);
+    let other = Endpoint { host: "node.example.org".into(), ..at.clone() };
+    assert!(Manager::login(&outside, &other, &Trust::Authorities, &login()).await.is_err());
+    assert!(node.asked.lock().unwrap().is_empty(), "the signature went to a node that is not known");
+
+    let Web::Tls { certificate, .. } = look(&outside, &at, &Trust::Anyone).await.unwrap().web else { panic!() };
+    let manager = Manager::login(&outside, &at, &Trust::Pinned(certificate.pin), &login()).await.unwrap();
+    let usage = manager.usage().await.unwrap();
+    assert_eq!((usage.memory.total, usage.cpu[0].used, usage.disk[0].used), (4, 12.5, 1));
+    assert_eq!(manager.set_domain(&"node.example.org".parse().unwrap(), None).await.unwrap(), 7);
+    assert!(manager.is_done(7).await.unwrap() && !manager.is_done(9).await.unwrap());
+    let failed = manager.is_done(8).await.unwrap_err();
+    assert_eq!(failed.message(), "The node could not do it: no  space.");
+    assert!(!format!("{manager:?} {:?}", login()).contains("593d4838"), "nothing secret in Debug");
+}
+
+#[tokio::test]
+async fn a_login_that_a_node_does_not_take_is_told() {
+    let (_node, net) = node(local(), |request| match request.contains("/api/login") {
+        true => respond("200 OK", &["set-cookie: xnode_auth_signature=0xbad; Path=/"], ""),
+        false => claimed(request),
+    })
+    .await;
+    let outside = outside(net, None);
+    let at = Endpoint::local(HERE);
+    let Web::Tls { certificate, .. } = look(&outside, &at, &Trust::Anyone).await.unwrap().web else { panic!() };
+    let manager = Manager::login(&outside, &at, &Trust::Pinned(certificate.pin), &login()).await.unwrap();
+    assert_eq!(manager.usage().await.unwrap_err().kind(), ErrorKind::Unauthenticated);
 }
