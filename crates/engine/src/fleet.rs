@@ -142,6 +142,17 @@ impl Engine {
         self.inner.journal.record(&instance.id).await?.ok_or_else(|| crate::engine::not_known(&instance.id))
     }
 
+    /// Writes down what a server of the inventory is meant to be from now on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] or [`ErrorKind::Store`].
+    pub async fn describe(&self, id: &InstanceId, goal: Value) -> Result<()> {
+        match self.inner.journal.describe(id, goal).await? {
+            true => Ok(()),
+            false => Err(crate::engine::not_known(id)),
+        }
+    }
+
     /// Sets what a provider shows of ours against the journal. Changes nothing.
     ///
     /// # Errors

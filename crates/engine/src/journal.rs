@@ -436,6 +436,21 @@ impl Journal {
         Ok(stored.into_iter().filter_map(|row| row.state.switched(row.created_at, row.updated_at)).collect())
     }
 
+    /// Another goal for a living server; whether there is one.
+    pub(crate) async fn describe(&self, id: &InstanceId, goal: serde_json::Value) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let sql = "SELECT facts FROM instance WHERE owner = $1 AND id = $2 AND gone_at IS NULL";
+        let row = sqlx::query(sql).bind(self.owner.as_str()).bind(id.to_string()).fetch_optional(&mut *tx).await;
+        let Some(row) = row.map_err(|error| store("read", error))? else { return Ok(false) };
+        let mut record: Record = from_json(&text(&row, "facts")?)?;
+        record.goal = Some(goal);
+        let sql = "UPDATE instance SET facts = $1 WHERE owner = $2 AND id = $3 AND gone_at IS NULL";
+        let query = sqlx::query(sql).bind(to_json(&record)).bind(self.owner.as_str()).bind(id.to_string());
+        query.execute(&mut *tx).await.map_err(|error| store("write", error))?;
+        tx.commit().await.map_err(|error| store("write", error))?;
+        Ok(true)
+    }
+
     fn count(&self, events: usize) {
         for _ in 0..events {
             let n = self.committed.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;

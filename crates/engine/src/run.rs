@@ -297,7 +297,8 @@ impl<'a> Run<'a> {
         let asked = self.asked.contains(id);
         let verdict = match &member {
             Some(member) if let (Phase::Up, Some(look)) = (&member.phase, look) => {
-                for stage in look.reached {
+                let known = |stage: &String| member.passed.iter().any(|passed| passed.stage == *stage);
+                for stage in look.reached.into_iter().filter(|stage| !known(stage)) {
                     self.append(Event::Reached { name: member.name.clone(), stage }).await?;
                 }
                 flow::judge_up(&self.held.state, member, seen, look.prospect, at, timing)
@@ -469,7 +470,7 @@ fn words(event: &Event) -> String {
         Event::Adopted { servers, .. } => format!("found {}", first(servers)),
         Event::NotThere { .. } => "not at the provider: nothing was made".to_owned(),
         Event::Swept { .. } => "no doubles left behind".to_owned(),
-        Event::Reached { stage, .. } => stage.clone(),
+        Event::Reached { stage, .. } => stage.replace('_', " "),
         Event::Ready { server } | Event::Up { server } => match server.addresses.primary() {
             Some(address) => format!("{} at {address}", server.status),
             None => server.status.to_string(),

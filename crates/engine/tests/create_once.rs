@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use capsule_core::{Effect, Error, ErrorKind, InstanceStatus, Power, Retry, Tags};
 use capsule_engine::{
-    Adopt, AfterEvent, DeployRequest, Finish, Kind, OnFailure, OperationFilter, OperationId, Outcome, Prospect, Silent,
-    Stage, Wait,
+    Adopt, AfterEvent, DeployRequest, Finish, Kind, OnFailure, OperationFilter, OperationId, Outcome, Prospect, Record,
+    Silent, Stage, Wait,
 };
 
 use cloud::{Bench, Fault, bad_gateway, request};
@@ -415,7 +415,12 @@ async fn what_is_watched_is_ready_when_the_judge_says_so() {
     let operation = engine.operation(&outcomes[0].operation).await.unwrap();
     let events: Vec<&str> = operation.events.iter().map(|entry| entry.event.name()).collect();
     assert_eq!(events, ["intended", "create_sent", "created", "up", "reached", "reached", "ready", "finished"]);
-    assert_eq!(engine.find("web").await.unwrap().goal, Some(serde_json::json!({ "be": "good" })));
+    let record = engine.find("web").await.unwrap();
+    assert_eq!(record.goal, Some(serde_json::json!({ "be": "good" })));
+    engine.describe(&record.id, serde_json::json!({ "be": "better" })).await.unwrap();
+    let again = bench.open().await.find("web").await.unwrap();
+    assert_eq!(again.goal, Some(serde_json::json!({ "be": "better" })));
+    assert_eq!(Record { goal: record.goal.clone(), ..again }, record, "nothing else changes");
 }
 
 #[tokio::test]
