@@ -6,7 +6,9 @@
 pub mod cli;
 pub mod commands;
 pub mod failure;
+pub mod nodes;
 pub mod output;
+pub mod own;
 pub mod session;
 pub mod settings;
 

@@ -9,26 +9,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{HttpTransport, Ledgers, Transport};
 use capsule_core::{
-    Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Lifecycle, OwnerId, Provider, ProviderId, Result,
-    SettingValue, Settings, SystemClock,
+    Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Lifecycle, Net, OwnerId, Provider, ProviderId, Result,
+    SettingValue, Settings, SystemClock, SystemNet,
 };
 use capsule_engine::{Database, Engine};
 use capsule_providers::Entry;
 use capsule_sim::Sim;
+use capsule_xnode::{Authorities, Outside};
 use futures_util::future::join_all;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Format, Global};
 use crate::failure::Failure;
+use crate::nodes::{Checker, Logins, Node, Pins, Watch};
 use crate::output;
+use crate::own::{OWN, Own};
 use crate::settings::{ConfigFile, Home, database, holds_password, resolve};
 
 /// How long a kept catalogue counts as fresh.
 const CATALOG_FRESH: Duration = Duration::from_secs(3600);
 
 /// How much faster than real clouds the sandbox works.
-pub const SANDBOX_SPEED: u32 = 20;
+pub const SANDBOX_SPEED: u32 = 100;
+
+/// How long a silent port of a simulated server is waited for.
+const SANDBOX_DIAL_WITHIN: Duration = Duration::from_secs(1);
 
 /// One run of the program.
 pub struct Session {
@@ -40,6 +46,7 @@ pub struct Session {
     config: ConfigFile,
     /// The journal's, where it is not the file in the home.
     database: Option<Database>,
+    sandbox: Option<Sim>,
     shared: Arc<Shared>,
 }
 
@@ -120,7 +127,68 @@ impl Session {
             force_retired: AtomicBool::new(false),
             connected: Mutex::default(),
         });
-        Ok(Session { home, clock, global, config, database, shared })
+        Ok(Session { home, clock, global, config, database, sandbox, shared })
+    }
+
+    /// What the user set in the config file.
+    pub fn config(&self) -> &ConfigFile {
+        &self.config
+    }
+
+    /// How much faster than real time the clouds work: 1 outside of the sandbox.
+    pub fn pace(&self) -> u32 {
+        if self.global.sandbox { sandbox_speed() } else { 1 }
+    }
+
+    /// The way to servers as they show from outside.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the sandbox's file cannot be used.
+    pub fn outside(&self) -> Result<Outside> {
+        let (net, authorities): (Arc<dyn Net>, _) = match &self.sandbox {
+            Some(sim) => (sim.net(), Authorities::Given(vec![sim.authority()?])),
+            None => (Arc::new(SystemNet), Authorities::System),
+        };
+        let outside = Outside::new(net, self.clock.clone(), authorities);
+        Ok(if self.global.sandbox { outside.dial_within(SANDBOX_DIAL_WITHIN) } else { outside })
+    }
+
+    /// The keys that this installation knows its nodes by.
+    pub fn pins(&self) -> Pins {
+        Pins::new(self.home.clone())
+    }
+
+    /// Whatever looks at nodes and knows them.
+    ///
+    /// # Errors
+    /// As [`outside`](Session::outside).
+    pub fn checker(&self) -> Result<Checker> {
+        let logins = Logins::new(self.home.clone());
+        Ok(Checker { outside: self.outside()?, pins: self.pins(), logins, pace: self.pace() })
+    }
+
+    /// Whether the providers' own hosts can be reached, of the nodes' providers and those that are set up. Nobody else's are
+    /// asked. None in the sandbox, whose providers have no hosts.
+    pub async fn anchors(&self, nodes: &[Node], outside: &Outside) -> Vec<bool> {
+        if self.global.sandbox {
+            return Vec::new();
+        }
+        let is_near = |entry: &&Entry| {
+            let set_up = self.settings(entry).is_ok_and(|settings| entry.is_configured(&settings));
+            set_up || nodes.iter().any(|node| node.record.id.provider == entry.descriptor.id)
+        };
+        let hosts = capsule_providers::all().iter().filter(is_near).filter_map(|entry| {
+            let url = url::Url::parse(&entry.descriptor.endpoint.replace("{region}", "us-east-1")).ok()?;
+            Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
+        });
+        join_all(hosts.take(3).map(|(host, port)| async move {
+            let Ok(found) = outside.net().resolve(&host).await else { return false };
+            match found.first() {
+                Some(ip) => outside.knock(*ip, port).await == capsule_xnode::Port::Open,
+                None => false,
+            }
+        }))
+        .await
     }
 
     /// Whether results are wanted as JSON.
@@ -296,9 +364,9 @@ impl Session {
             owner,
             clock: self.clock.clone(),
             providers: Arc::new(self.providers()),
-            pace: if self.global.sandbox { SANDBOX_SPEED } else { 1 },
+            pace: self.pace(),
             worker: format!("cli-{}", std::process::id()),
-            readiness: None,
+            readiness: Some(Arc::new(Watch { outside: self.outside()?, pins: self.pins(), pace: self.pace() })),
             after_event: crash_hook(),
         })
         .await
@@ -413,12 +481,21 @@ struct Directory(Arc<Shared>);
 #[async_trait]
 impl capsule_engine::Providers for Directory {
     async fn provider(&self, id: &ProviderId) -> Result<Arc<dyn Provider>> {
+        if *id == OWN {
+            return Ok(Arc::new(Own));
+        }
         self.0.connect(capsule_providers::find(id.as_str())?).await
     }
 }
 
+/// How much faster the sandbox works, `$CAPSULE_SANDBOX_SPEED` first.
+fn sandbox_speed() -> u32 {
+    let set = std::env::var("CAPSULE_SANDBOX_SPEED").ok().and_then(|text| text.trim().parse().ok());
+    set.filter(|speed| (1..=10_000).contains(speed)).unwrap_or(SANDBOX_SPEED)
+}
+
 fn sandbox_options() -> capsule_sim::Options {
-    capsule_sim::Options { speed: SANDBOX_SPEED, ..Default::default() }
+    capsule_sim::Options { speed: sandbox_speed(), ..Default::default() }
 }
 
 /// The simulator's own keys, whatever the user has set.

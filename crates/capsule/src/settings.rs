@@ -157,6 +157,17 @@ pub fn keep(path: &Path, bytes: &[u8]) -> Result<()> {
     write_private(path, bytes, Existing::Replace).map_err(|error| unusable(path, "written", &error))
 }
 
+/// Waits until no other process has this lock file; holds it until dropped.
+///
+/// # Errors
+/// [`ErrorKind::Config`] that names the file and the reason.
+pub fn lock(path: &Path) -> Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let opened = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    let locked = opened.and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| unusable(path, "locked", &error))
+}
+
 /// `providers.yml`: provider to settings. Keys that we do not know are kept.
 #[derive(Debug)]
 pub struct ConfigFile {
@@ -199,7 +210,7 @@ impl ConfigFile {
         fs::metadata(&self.path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
     }
 
-    /// The journal's database: the one entry that is no provider.
+    /// The journal's database: an entry that is no provider.
     fn database(&self) -> Result<Option<SecretString>> {
         match self.root.get("database") {
             None | Some(Value::Null) => Ok(None),
@@ -212,8 +223,11 @@ impl ConfigFile {
         }
     }
 
-    /// A provider's entry as text: numbers and words alike.
-    fn value(&self, provider: &str, key: &str) -> Result<Option<String>> {
+    /// A provider's entry, or that of another block, as text: numbers and words alike.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for what is no text.
+    pub fn value(&self, provider: &str, key: &str) -> Result<Option<String>> {
         let place = |why: &str| Error::new(ErrorKind::Config, format!("{}: `{provider}` {why}.", self.path.display()));
         let Some(entry) = self.root.get(provider) else { return Ok(None) };
         if entry.is_null() {
@@ -235,6 +249,41 @@ impl ConfigFile {
                     .ok_or_else(|| place(&format!("has a `{key}` that is not a list of words")))
             }
             Some(_) => Err(place(&format!("has a `{key}` that is neither text nor number"))),
+        }
+    }
+
+    /// A block's entry that is a map itself, in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for anything else.
+    pub fn pairs(&self, block: &str, key: &str) -> Result<Vec<(String, String)>> {
+        let Some(entry) = self.root.get(block).and_then(|block| block.get(key)).filter(|entry| !entry.is_null()) else {
+            return Ok(Vec::new());
+        };
+        let bad = || {
+            let message = format!("{}: `{block}.{key}` is not a map of words.", self.path.display());
+            Error::new(ErrorKind::Config, message).with_hint("Write each pair on a line of its own below it.")
+        };
+        let pair = |(name, value): (&Value, &Value)| {
+            let value = value.as_str().map(str::to_owned).or_else(|| value.as_u64().map(|number| number.to_string()));
+            Some((name.as_str()?.to_owned(), value?))
+        };
+        entry.as_mapping().ok_or_else(bad)?.iter().map(|entry| pair(entry).ok_or_else(bad)).collect()
+    }
+
+    /// Refuses a key of a block of ours that is none: it would be silently without effect.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] with the nearest one.
+    pub fn refuse_unknown(&self, block: &str, keys: &[&str]) -> Result<()> {
+        let Some(entry) = self.root.get(block).and_then(Value::as_mapping) else { return Ok(()) };
+        match entry.keys().filter_map(Value::as_str).find(|key| !keys.contains(key)) {
+            None => Ok(()),
+            Some(key) => {
+                let message = format!("{}: `{block}` has no `{key}`.", self.path.display());
+                Err(Error::new(ErrorKind::Config, message)
+                    .with_hint(capsule_core::nearest::hint(key, keys.iter().copied())))
+            }
         }
     }
 

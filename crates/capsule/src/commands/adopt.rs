@@ -1,8 +1,11 @@
 use capsule_core::{Error, ErrorKind, Instance, Price};
 use capsule_engine::{Adopt as How, Engine, Record};
+use capsule_xnode::Owner;
 use clap::Args;
 
+use super::adopt_host::{self, Host};
 use super::{Outcome, target};
+use crate::nodes::Goal;
 use crate::output::{self, Table};
 use crate::session::Session;
 
@@ -10,9 +13,13 @@ use crate::session::Session;
 ///
 /// It is then ours to start, stop and delete. What it cost until now is not known; what it costs from now on is read
 /// from the catalogue. Nothing is changed at the provider.
+///
+/// By an address or a host name, an xNode of any vendor or at home is taken in, for `capsule verify` and `capsule health`
+/// to look at; `capsule delete` then only forgets it.
 #[derive(Debug, Args)]
 pub struct Adopt {
-    /// Its id, unique name at its provider, or a unique prefix of either
+    /// Its id, unique name at its provider, or a unique prefix of either; or an xNode's address or host name
+    #[arg(value_name = "ID|HOST")]
     pub id: String,
     /// Its name in the inventory [default: the one at the provider]
     #[arg(long)]
@@ -20,11 +27,33 @@ pub struct Adopt {
     /// Also if this installation did not make it
     #[arg(long)]
     pub foreign: bool,
+    /// Whose xNode it is
+    #[arg(long, value_name = "eth:ADDRESS")]
+    pub owner: Option<String>,
+    /// A host even if it does not look like a claimed xNode now
+    #[arg(long)]
+    pub force: bool,
 }
 
 pub(super) async fn run(session: &Session, args: &Adopt) -> Outcome {
     let engine = session.engine().await?;
-    let record = at_provider(session, &engine, args).await?;
+    let owner: Option<Owner> = args.owner.as_deref().map(str::parse).transpose()?;
+    let record = match adopt_host::is_host(&args.id) {
+        true => {
+            let (host, name) = (args.id.as_str(), args.name.as_deref());
+            adopt_host::adopt(session, &engine, Host { host, name, owner, force: args.force }).await?
+        }
+        false => {
+            let record = at_provider(session, &engine, args).await?;
+            match owner {
+                Some(owner) => {
+                    engine.describe(&record.id, Goal::existing(Some(owner), None).to_value()).await?;
+                    engine.find(&record.id.to_string()).await?
+                }
+                None => record,
+            }
+        }
+    };
     report(session, &[record])
 }
 

@@ -4,15 +4,18 @@ use std::time::Duration;
 use capsule_core::{Architecture, Currency, Error, ErrorKind, Lifecycle, Money, ProviderId, SshKey, Tags};
 use capsule_engine::{DeployRequest, OnFailure, Placement, Ranking, Request, Wait, choose};
 use capsule_providers::templates;
+use capsule_xnode::Stage;
 use clap::{Args, ValueEnum};
 
 use super::wanted::{self, Meant};
+use super::xnode_args::{Block, XnodeArgs, stage_timeout};
 use super::{Outcome, finish};
 use crate::failure::Failure;
+use crate::nodes::Goal;
 use crate::output::{self, Progress, Table};
 use crate::session::Session;
 
-/// Create a server, once, and wait until it runs
+/// Create a server, once, and wait until it runs, or is a healthy xNode
 ///
 /// Name a plan, or say what you need and the cheapest offer that fits is taken. What is asked is written down before
 /// anything is ordered: after a crash, `capsule resume` goes on and never orders twice.
@@ -59,30 +62,29 @@ pub struct Deploy {
     /// A tag (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
-    /// Make it an xNode of this wallet
-    #[arg(long, value_name = "eth:ADDRESS")]
-    pub owner: Option<String>,
-    /// The xNode's domain name
-    #[arg(long, value_name = "DOMAIN", requires = "owner")]
-    pub domain: Option<String>,
-    /// Where the xNode's certificate authority writes to
-    #[arg(long, value_name = "MAIL", requires = "owner")]
-    pub acme_email: Option<String>,
+    #[command(flatten)]
+    pub xnode: XnodeArgs,
+    /// What becomes of an xNode that obeys anyone, because the owner did not arrive [default: delete]
+    #[arg(long, value_enum, help_heading = "xNode")]
+    pub on_unclaimed: Option<FailedServer>,
+    /// How long a stage of an xNode may take, such as kexec=20m (may be repeated)
+    #[arg(long, value_name = "STAGE=TIME", value_parser = stage_timeout, help_heading = "xNode")]
+    pub stage_timeout: Vec<(Stage, Duration)>,
     /// Text for cloud-init, from a file; with --owner it is merged with the xNode's
     #[arg(long, value_name = "FILE")]
     pub user_data: Option<PathBuf>,
     /// A plain server: no XnodeOS, no user-data
     #[arg(long, conflicts_with_all = ["owner", "user_data"])]
     pub bare: bool,
-    /// What to wait for
-    #[arg(long, value_enum, default_value_t = WaitFor::Running)]
-    pub wait: WaitFor,
+    /// What to wait for [default: ready for an xNode, else running]
+    #[arg(long, value_enum)]
+    pub wait: Option<WaitFor>,
     /// How long to wait, such as 10m; what is not done then goes on and can be resumed
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// What becomes of a server that does not come up
-    #[arg(long, value_enum, default_value_t = FailedServer::Delete)]
-    pub on_failure: FailedServer,
+    /// What becomes of a server that does not come up [default: delete], or comes up and is no xNode [default: keep]
+    #[arg(long, value_enum)]
+    pub on_failure: Option<FailedServer>,
     /// Show what would be ordered, and why; order nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -100,6 +102,8 @@ pub struct Deploy {
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WaitFor {
+    /// Until the xNode is claimed by its owner and healthy.
+    Ready,
     /// Until the server runs and has an address.
     Running,
     /// Until the provider has accepted the order.
@@ -115,11 +119,32 @@ pub enum FailedServer {
     Keep,
 }
 
+impl From<FailedServer> for OnFailure {
+    fn from(word: FailedServer) -> Self {
+        match word {
+            FailedServer::Delete => OnFailure::Delete,
+            FailedServer::Keep => OnFailure::Keep,
+        }
+    }
+}
+
 /// How many offers an order may fall back on.
 const MOST_CANDIDATES: usize = 8;
 
 pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
-    let user_data = user_data(&args)?;
+    let (sent, shown, goal) = birth(session, &args)?;
+    let is_xnode = goal.is_some();
+    let wait = match args.wait {
+        Some(WaitFor::Ready) if !is_xnode => {
+            return Err(Error::new(ErrorKind::Invalid, "Only an xNode can be waited for until it is ready.")
+                .with_hint("Name its owner with --owner, or use --wait running.")
+                .into());
+        }
+        Some(WaitFor::Ready) => Wait::Ready,
+        None if is_xnode => Wait::Ready,
+        Some(WaitFor::Running) | None => Wait::Running,
+        Some(WaitFor::None) => Wait::None,
+    };
     let ssh_keys = args.ssh_key.iter().map(|key| ssh_key(key)).collect::<Result<Vec<_>, _>>()?;
     let tags: Tags = args.tag.iter().map(|tag| Tags::parse_pair(tag)).collect::<Result<_, _>>()?;
     let names: Vec<String> = match args.count {
@@ -143,8 +168,8 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     for error in &missing {
         output::note(format!("warning: {error} It is left out of the choice."));
     }
-    let mut ranking = choose(&Request { plan, region, ..request(&args) }, &catalogs)?;
-    if args.owner.is_some() {
+    let mut ranking = choose(&Request { plan, region, ..request(&args, is_xnode) }, &catalogs)?;
+    if is_xnode {
         keep_fitting(&mut ranking, &catalogs, args.force);
     }
     if ranking.placements.is_empty() {
@@ -154,20 +179,14 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         names,
         placements: std::mem::take(&mut ranking.placements),
         ssh_keys,
-        user_data,
+        user_data: sent,
         tags,
         idempotency_key: args.idempotency_key.clone(),
         asked: Some(asked(&args)),
-        wait: match args.wait {
-            WaitFor::Running => Wait::Running,
-            WaitFor::None => Wait::None,
-        },
+        wait,
         timeout: args.timeout,
-        on_failure: match args.on_failure {
-            FailedServer::Delete => OnFailure::Delete,
-            FailedServer::Keep => OnFailure::Keep,
-        },
-        goal: None,
+        on_failure: args.on_failure.map_or(OnFailure::Delete, OnFailure::from),
+        goal: goal.as_ref().map(Goal::to_value),
     };
     keep_acceptable(session, &mut request).await?;
     explain(session, &request);
@@ -176,7 +195,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     if args.dry_run {
         if session.json() {
             output::json(
-                &serde_json::json!({ "dry_run": true, "names": request.names, "placements": request.placements, "excluded": ranking.excluded, "user_data": request.user_data }),
+                &serde_json::json!({ "dry_run": true, "names": request.names, "placements": request.placements, "excluded": ranking.excluded, "user_data": shown }),
             )?;
         } else {
             table(&request.placements)?;
@@ -191,53 +210,102 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     // What cannot be reckoned now is no reason to hide what was ordered.
     super::budget::warn(&engine.budgets().await.unwrap_or_default());
     finish::report(session, &outcomes)?;
-    if args.owner.is_some() {
-        output::note(
-            "XnodeOS installs itself now, which takes about 10 minutes, on bare metal about 30. Capsule does not watch that yet.",
-        );
+    if let Some(goal) = goal {
+        advise(&goal, wait, &outcomes);
     }
     Ok(())
 }
 
 /// What makes two deploys under one key the same: everything that was typed, in the order of the fields.
 fn asked(args: &Deploy) -> String {
-    serde_json::json!({
+    let mut asked = serde_json::json!({
         "name": args.name, "count": args.count, "provider": args.provider, "plan": args.plan, "region": args.region,
         "image": args.image, "image_id": args.image_id, "min_cpu": args.min_cpu, "min_memory": args.min_memory, "min_disk": args.min_disk,
         "max_hourly": args.max_hourly, "max_monthly": args.max_monthly, "ssh_key": args.ssh_key, "tag": args.tag,
-        "owner": args.owner, "domain": args.domain, "acme_email": args.acme_email, "user_data": args.user_data, "bare": args.bare,
-    })
-    .to_string()
+        "owner": args.xnode.owner, "domain": args.xnode.domain, "acme_email": args.xnode.acme_email, "user_data": args.user_data, "bare": args.bare,
+    });
+    // Only what is given: what was asked under a key before stays the same.
+    for (name, value) in [
+        ("initial_config", args.xnode.initial_config.as_ref().map(|path| serde_json::json!(path))),
+        ("encrypted", args.xnode.encrypted.then_some(true.into())),
+        ("xnodeos_version", args.xnode.xnodeos_version.clone().map(Into::into)),
+        ("installer_url", args.xnode.installer_url.clone().map(Into::into)),
+    ] {
+        if let Some(value) = value {
+            asked[name] = value;
+        }
+    }
+    asked.to_string()
 }
 
-fn request(args: &Deploy) -> Request {
+fn request(args: &Deploy, is_xnode: bool) -> Request {
     Request {
         min_vcpus: args.min_cpu,
         min_memory_mib: args.min_memory.map(|gb| gb * 1024),
         // An elastic disk has no size of its own; an xNode gets what it needs at least.
-        min_disk_gib: args.min_disk.or(args.owner.is_some().then_some(capsule_xnode::MIN_DISK_GIB)),
+        min_disk_gib: args.min_disk.or(is_xnode.then_some(capsule_xnode::MIN_DISK_GIB)),
         max_hourly: args.max_hourly,
         max_monthly: args.max_monthly,
         providers: args.provider.iter().map(|name| ProviderId::from(name.clone())).collect(),
         image: args.image.clone(),
         native_image: args.image_id.clone(),
-        architecture: args.owner.is_some().then_some(Architecture::X86_64),
+        architecture: is_xnode.then_some(Architecture::X86_64),
         ..Request::default()
     }
 }
 
-fn user_data(args: &Deploy) -> Result<Option<String>, Error> {
-    let own = args.user_data.as_deref().map(read).transpose()?;
-    let Some(owner) = &args.owner else {
-        return Ok(own);
+/// What the servers are told at birth, the same for people to read, and what they are to become.
+type Birth = (Option<String>, Option<String>, Option<Goal>);
+
+fn birth(session: &Session, args: &Deploy) -> Result<Birth, Error> {
+    let block = Block::read(session)?;
+    let told = match args.bare {
+        true => None,
+        false => args.xnode.user_data(session, args.user_data.as_deref())?,
     };
-    let mut config = capsule_xnode::XnodeConfig::new(owner.parse()?);
-    config.domain = args.domain.as_deref().map(str::parse).transpose()?;
-    config.acme_email = args.acme_email.as_deref().map(str::parse).transpose()?;
-    let composed = capsule_xnode::user_data(&config);
-    match own {
-        Some(own) => capsule_xnode::merge(&composed, &own).map(Some),
-        None => Ok(Some(composed)),
+    let Some(told) = told else {
+        let own = args.user_data.as_deref().map(read).transpose()?;
+        return Ok((own.clone(), own, None));
+    };
+    if told.config.domain.is_some() && args.count.is_some_and(|count| count > 1) {
+        return Err(Error::new(ErrorKind::Invalid, "One domain leads to one server, and several are asked for.")
+            .with_hint("Deploy them without --domain, then give each its own with `capsule xnode domain`."));
+    }
+    let on_unclaimed = match (args.on_unclaimed, block.text("on_unclaimed")?) {
+        (Some(flag), _) => flag,
+        (None, None) => FailedServer::Delete,
+        (None, Some(text)) => FailedServer::from_str(&text, false).map_err(|_| {
+            Error::new(ErrorKind::Config, format!("`xnode.on_unclaimed` is neither delete nor keep: `{text}`."))
+        })?,
+    };
+    let goal = Goal {
+        owner: Some(told.config.owner),
+        domain: told.config.domain.clone(),
+        on_stuck: args.on_failure.map_or(OnFailure::Keep, OnFailure::from),
+        on_unclaimed: on_unclaimed.into(),
+        limits: block.limits(&args.stage_timeout)?,
+    };
+    Ok((Some(told.sent), Some(told.shown), Some(goal)))
+}
+
+/// What is left to do for new xNodes.
+fn advise(goal: &Goal, wait: Wait, outcomes: &[capsule_engine::Outcome]) {
+    if wait != Wait::Ready {
+        output::note(
+            "XnodeOS installs itself now, which takes about 10 minutes, on bare metal about 30. `capsule verify` tells whether \
+             it did, and whether it is claimed.",
+        );
+    }
+    let Some(domain) = &goal.domain else { return };
+    for outcome in outcomes {
+        if let Some(ip) = outcome.record.as_ref().and_then(|record| record.addresses.primary()) {
+            let kind = if ip.is_ipv4() { "A" } else { "AAAA" };
+            output::note(format!(
+                "Set the record `{domain}. {kind} {ip}` where you keep the domain; `capsule xnode domain {} {domain}` waits for it \
+                 and for its certificate.",
+                outcome.name
+            ));
+        }
     }
 }
 
@@ -392,7 +460,7 @@ pub(super) fn money(text: &str) -> Result<Money, String> {
     if money.amount().is_sign_negative() { Err("a price cannot be negative".to_owned()) } else { Ok(money) }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let length: jiff::SignedDuration =
         text.parse().map_err(|_| format!("`{text}` is not a length of time such as 90s, 10m or 1h30m"))?;
     Duration::try_from(length).map_err(|_| "a length of time cannot be negative".to_owned())

@@ -28,6 +28,7 @@ pub(super) fn report(session: &Session, outcomes: &[Operated]) -> Outcome {
         output::json(&serde_json::json!({ "outcomes": outcomes }))?;
     } else {
         print(outcomes)?;
+        print_stages(outcomes)?;
     }
     judge(outcomes, Vec::new())
 }
@@ -68,6 +69,26 @@ pub(super) fn judge(outcomes: &[Operated], errors: Vec<Error>) -> Outcome {
             3,
         )),
     }
+}
+
+/// When each server passed which stage, where it was watched.
+fn print_stages(outcomes: &[Operated]) -> Result<(), Error> {
+    /// More servers than this have their stages in JSON alone.
+    const SHOWN: usize = 5;
+    for outcome in outcomes.iter().filter(|outcome| !outcome.stages.is_empty()).take(SHOWN) {
+        let mut table = Table::new(&["STAGE", "AT", ">AFTER"]);
+        let start = outcome.stages[0].at;
+        for passed in &outcome.stages {
+            table.row([
+                passed.stage.replace('_', " "),
+                passed.at.strftime("%F %T").to_string(),
+                output::duration(passed.at.duration_since(start)),
+            ]);
+        }
+        output::text(&if outcomes.len() > 1 { format!("\n{}\n", outcome.name) } else { "\n".to_owned() })?;
+        table.print()?;
+    }
+    Ok(())
 }
 
 pub(super) fn print(outcomes: &[Operated]) -> Result<(), Error> {

@@ -2,6 +2,8 @@
 #![allow(missing_docs, reason = "the doc comments of the arguments are the help text that users read")]
 
 pub mod adopt;
+mod adopt_host;
+mod ask;
 pub mod budget;
 pub mod cheapest;
 pub mod completions;
@@ -11,6 +13,7 @@ pub mod delete;
 pub mod deploy;
 pub mod doctor;
 mod finish;
+pub mod health;
 pub mod images;
 pub mod list;
 pub mod man;
@@ -26,7 +29,10 @@ pub mod resume;
 pub mod sandbox;
 pub mod show;
 mod target;
+pub mod verify;
 mod wanted;
+pub mod xnode;
+mod xnode_args;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
@@ -68,6 +74,9 @@ pub async fn run(cli: Cli) -> Outcome {
                 Command::Rebuild(args) => rebuild::run(&session, &args).await,
                 Command::Resume(args) => resume::run(&session, &args).await,
                 Command::Sandbox(args) => sandbox::run(&session, &args).await,
+                Command::Verify(args) => verify::run(&session, &args).await,
+                Command::Health(args) => health::run(&session, &args).await,
+                Command::Xnode(args) => xnode::run(&session, *args).await,
                 Command::Doctor(args) => doctor::run(&session, &args).await,
                 Command::Completions(_) | Command::Man(_) => unreachable!("carried out above"),
             }

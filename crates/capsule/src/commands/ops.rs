@@ -97,6 +97,9 @@ fn event(event: &capsule_engine::event::Event) -> String {
         _ => Default::default(),
     };
     let name = name.replace('_', " ");
+    if let Some(stage) = detail.and_then(|detail| detail.get("stage")).and_then(|stage| stage.as_str()) {
+        return format!("{name}: {}", stage.replace('_', " "));
+    }
     match detail.and_then(|detail| detail.pointer("/error/message")).and_then(|message| message.as_str()) {
         Some(message) => format!("{name}: {message}"),
         None => name,

@@ -3,6 +3,7 @@ use clap::Args;
 
 use super::{Outcome, target};
 use crate::output;
+use crate::own::{self, OWN};
 use crate::session::Session;
 
 /// Show everything about one server, as the provider sees it now
@@ -15,8 +16,13 @@ pub struct Show {
 pub(super) async fn run(session: &Session, args: &Show) -> Outcome {
     let engine = session.engine().await?;
     let target = target::find(session, &engine, &args.id).await?;
-    let provider = session.connect(capsule_providers::find(target.id.provider.as_str())?).await?;
-    let instance = provider.get(&target.id).await?;
+    let instance = match &target.record {
+        Some(record) if target.id.provider == OWN => Some(own::of(record)),
+        _ => {
+            let provider = session.connect(capsule_providers::find(target.id.provider.as_str())?).await?;
+            provider.get(&target.id).await?
+        }
+    };
     if session.json() {
         output::json(&serde_json::json!({ "instance": instance, "record": target.record }))?;
         return Ok(());

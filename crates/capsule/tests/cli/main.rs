@@ -13,3 +13,4 @@ mod sandbox;
 mod secrets;
 mod shared_journal;
 mod templates;
+mod xnode;

@@ -81,6 +81,23 @@ impl Program {
         self.run(&[&["--sandbox"], args].concat())
     }
 
+    /// Lets a name lead to an address in the sandbox, whose time runs so much faster.
+    pub(crate) fn set_name(&self, name: &str, address: &str, speed: u32) {
+        let clock = std::sync::Arc::new(capsule_core::SystemClock);
+        let options = capsule_sim::Options { speed, ..capsule_sim::Options::default() };
+        let sim = Sim::open(&self.home().join("sandbox/world.json"), clock, options).unwrap();
+        sim.set_name(name, &[address.parse().unwrap()]).unwrap();
+    }
+
+    /// The user-data of each server in a simulated cloud, decoded as its vendor does.
+    pub(crate) fn user_data(&self, provider: &str) -> Vec<Option<String>> {
+        let clock = std::sync::Arc::new(capsule_core::SystemClock);
+        let world = self.home().join("sandbox/world.json");
+        let sim = Sim::open(&world, clock, capsule_sim::Options::default()).unwrap();
+        sim.look(|world| world.clouds[provider].machines.iter().map(|machine| machine.user_data.clone()).collect())
+            .unwrap()
+    }
+
     /// What the simulated clouds know of every server that ever was.
     pub(crate) fn ledger(&self) -> Ledger {
         let clock = std::sync::Arc::new(capsule_core::SystemClock);
