@@ -1,6 +1,8 @@
 //! Time, only through here: nothing else in Capsule reads the clock or sleeps.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -20,6 +22,15 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns once the time is `at` or later. Used for time limits: unlike [`sleep`](Clock::sleep), a manual clock
     /// does not move itself forward for it.
     async fn until(&self, at: Timestamp);
+
+    /// Anything from nothing to `bound`, to spread out those who were told to wait for the same time. A simulation draws
+    /// it from its seed.
+    fn jitter(&self, bound: Duration) -> Duration {
+        // The standard library's hash keys are random enough to spread clients out, and nothing here is secret.
+        let random = RandomState::new().build_hasher().finish();
+        let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(if nanos == 0 { 0 } else { random % nanos })
+    }
 }
 
 /// `duration` after `at`, or the end of time: adding never panics.

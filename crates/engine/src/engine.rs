@@ -19,7 +19,7 @@ use crate::event::{Deploy, Intent, Server};
 use crate::flow::{Timing, later};
 use crate::journal::{Begin, Begun, Database, Held, Journal, Key, Stored};
 use crate::ledger::{Account, accounts};
-use crate::operation::{Deployed, Observer, OnFailure, Operation, OperationId, Outcome, Record, Update, Wait};
+use crate::operation::{Deployed, Dice, Observer, OnFailure, Operation, OperationId, Outcome, Record, Update, Wait};
 use crate::order;
 use crate::placement::Placement;
 use crate::poll::Cloud;
@@ -120,6 +120,7 @@ pub(crate) struct Inner {
     pub(crate) readiness: Option<Arc<dyn Readiness>>,
     /// A turn for each create call.
     pub(crate) creates: Semaphore,
+    pub(crate) dice: Dice,
     pub(crate) owner: OwnerId,
     providers: Arc<dyn Providers>,
     clouds: Mutex<HashMap<ProviderId, Arc<Cloud>>>,
@@ -138,8 +139,20 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Store`]: unreadable, locked, full, or written by a newer version.
     pub async fn open(options: Options) -> Result<Engine> {
+        Engine::open_with(options, Dice::System).await
+    }
+
+    /// The same for simulations: ids and tokens follow from a seed, so that a run can be repeated exactly.
+    ///
+    /// # Errors
+    /// As [`open`](Engine::open).
+    pub async fn open_seeded(options: Options, seed: u64) -> Result<Engine> {
+        Engine::open_with(options, Dice::Seeded(seed.into())).await
+    }
+
+    async fn open_with(options: Options, dice: Dice) -> Result<Engine> {
         // Two processes may be given one name, and a process started anew must not be taken for the one that died.
-        let worker = format!("{}/{}", options.worker, OperationId::random());
+        let worker = format!("{}/{}", options.worker, dice.operation_id());
         let journal = Journal::open(&options.database, options.owner.clone(), worker, options.after_event).await?;
         let inner = Inner {
             journal,
@@ -147,11 +160,17 @@ impl Engine {
             pace: options.pace.max(1),
             readiness: options.readiness,
             creates: Semaphore::new(CREATES_AT_ONCE),
+            dice,
             owner: options.owner,
             providers: options.providers,
             clouds: Mutex::default(),
         };
         Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Whether a statement is on its way to the journal: a simulation waits for that, and for nothing else.
+    pub fn is_writing(&self) -> bool {
+        self.inner.journal.is_busy()
     }
 
     /// Makes one server for each name, each exactly once, and answers one outcome for each.
@@ -174,7 +193,7 @@ impl Engine {
         }
         let key = request.idempotency_key.as_ref().map(|key| Key { key: key.clone(), digest: digest(&request) });
         let begins = request.names.chunks(batch).zip(0..).map(|(names, part)| Begin {
-            id: OperationId::random(),
+            id: self.inner.dice.operation_id(),
             intent: Intent::Deploy(Box::new(Deploy {
                 owner: self.inner.owner.clone(),
                 names: names.to_vec(),
@@ -391,7 +410,7 @@ impl Inner {
         give_up_at: Option<Timestamp>,
     ) -> Result<Outcome> {
         let now = self.clock.now();
-        let begin = Begin { id: OperationId::random(), intent, key: None, part: 0 };
+        let begin = Begin { id: self.dice.operation_id(), intent, key: None, part: 0 };
         match self.journal.intend(vec![begin], now, self.lease_from(now)).await? {
             Begun::New(held) => only(self.run_all(held, observer, give_up_at).await),
             Begun::Before(ids) => self.resume(&ids, observer, give_up_at).await.and_then(only),

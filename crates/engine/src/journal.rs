@@ -95,6 +95,11 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Whether a connection is in use.
+    pub(crate) fn is_busy(&self) -> bool {
+        usize::try_from(self.pool.size()).is_ok_and(|open| open > self.pool.num_idle())
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, Any>> {
         // A deferred transaction of SQLite that reads first cannot wait for its turn to write.
         let statement = if self.is_sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Mutex;
 
 use capsule_core::{
     Addresses, Error, ErrorKind, Instance, InstanceId, InstanceStatus, Price, ProviderId, Result, Tags, Token,
@@ -24,16 +25,54 @@ impl OperationId {
 
     /// A new one, from the operating system's random numbers.
     pub fn random() -> Self {
-        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
         let mut bytes = [0u8; Self::LENGTH];
         getrandom::fill(&mut bytes).expect("the operating system has random numbers");
-        OperationId(bytes.into_iter().map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])).collect())
+        OperationId(word(&bytes))
     }
 
     /// The word itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Where new operation ids and tokens come from.
+#[derive(Debug)]
+pub(crate) enum Dice {
+    /// The operating system's random numbers.
+    System,
+    /// A seed, in simulations: who knows it knows what comes.
+    Seeded(Mutex<u64>),
+}
+
+impl Dice {
+    pub(crate) fn operation_id(&self) -> OperationId {
+        match self {
+            Dice::System => OperationId::random(),
+            Dice::Seeded(state) => OperationId(word(&bytes::<{ OperationId::LENGTH }>(state))),
+        }
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        match self {
+            Dice::System => Token::random(),
+            Dice::Seeded(state) => word(&bytes::<26>(state)).parse().expect("it is as long as a token"),
+        }
+    }
+}
+
+fn bytes<const N: usize>(state: &Mutex<u64>) -> [u8; N] {
+    let mut state = state.lock().expect("no panic happens under this lock");
+    std::array::from_fn(|_| {
+        // Knuth's linear congruential generator: its top bits look random, and that is all that is asked of it.
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    })
+}
+
+fn word(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect()
 }
 
 impl FromStr for OperationId {

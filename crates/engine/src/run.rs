@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
         };
         let cloud = self.inner.cloud(&placement.provider).await?;
         let order = Order {
-            token: token.unwrap_or_else(Token::random),
+            token: token.unwrap_or_else(|| self.inner.dice.token()),
             owner: deploy.owner.clone(),
             names: names.clone(),
             spec: order::spec(placement, &deploy.ssh_keys, deploy.user_data.as_deref(), &deploy.tags),

@@ -156,8 +156,10 @@ impl Client {
                 doubt = Effect::Unknown;
             }
             let error = error.with_effect(doubt);
-            let Some(wait) =
-                again.then(|| waits.next(error.retry())).flatten().filter(|_| self.inner.budget.withdraw())
+            let Some(wait) = again
+                .then(|| waits.next(error.retry(), &*self.inner.clock))
+                .flatten()
+                .filter(|_| self.inner.budget.withdraw())
             else {
                 return Err(error);
             };

@@ -1,13 +1,12 @@
 //! When a call is sent again, and what an answer means for that.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
 
 use super::{Class, Reply, redact};
+use crate::clock::Clock;
 use crate::error::{Effect, Error, ErrorKind, Retry};
 
 /// What a vendor's error body says. What it leaves open, the status table fills in.
@@ -66,7 +65,7 @@ pub(super) struct Waits<'a> {
 
 impl Waits<'_> {
     /// How long to wait before the next attempt, if there is to be one.
-    pub(super) fn next(&mut self, retry: Retry) -> Option<Duration> {
+    pub(super) fn next(&mut self, retry: Retry, clock: &dyn Clock) -> Option<Duration> {
         if self.used >= self.policy.retries {
             return None;
         }
@@ -74,20 +73,12 @@ impl Waits<'_> {
         self.used += 1;
         match retry {
             Retry::Never => None,
-            Retry::Backoff => Some(jitter(bound)),
+            Retry::Backoff => Some(clock.jitter(bound)),
             Retry::After(wait) if wait > self.policy.longest_hint => None,
             // All clients were told the same moment: a little jitter on top keeps them from coming at once.
-            Retry::After(wait) => Some(wait + jitter(self.policy.base)),
+            Retry::After(wait) => Some(wait + clock.jitter(self.policy.base)),
         }
     }
-}
-
-/// Full jitter: anything from nothing to `bound`.
-fn jitter(bound: Duration) -> Duration {
-    // The standard library's hash keys are random enough to spread clients out, and nothing here is secret.
-    let random = RandomState::new().build_hasher().finish();
-    let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
-    Duration::from_nanos(if nanos == 0 { 0 } else { random % nanos })
 }
 
 /// Keeps a failing vendor from being sent three times the load: retries draw on what successes earn.

@@ -1,0 +1,255 @@
+//! Worlds drawn from seeds: several processes on one journal and real drivers on simulated clouds, while requests and
+//! answers get lost, vendors fail, and processes are killed. After each, the property is checked: never twice, never lost.
+//!
+//! `CAPSULE_WORLDS=N` lives through so many worlds, `CAPSULE_INTENTS=N` through as many as it takes, `CAPSULE_SEED=N`
+//! begins there; a violation tells its seed, the smallest plan that still shows it, and what happened in its order.
+
+mod check;
+mod plan;
+#[path = "../../../engine/tests/postgres/mod.rs"]
+mod postgres;
+mod process;
+mod replicas;
+mod stage;
+mod world;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use capsule_core::http::Ledgers;
+use capsule_core::{Clock, Connect, ManualClock};
+use capsule_engine::{Database, Engine, Options, Placement, Request, choose};
+use capsule_sim::Sim;
+use sqlx::{ConnectOptions, Executor};
+
+use plan::{Cloud, Plan};
+use world::{Ground, Sabotage, Story};
+
+const WORLDS: u64 = 2_000;
+
+/// Leases that protect nobody: each is over in the moment in which it is taken.
+const UNGUARDED: &str = "
+    CREATE TRIGGER unguarded_begin AFTER INSERT ON operation BEGIN
+        UPDATE operation SET lease_until = NEW.lease_until - 30000 WHERE id = NEW.id;
+    END;
+    CREATE TRIGGER unguarded_claim AFTER UPDATE OF lease_until ON operation WHEN NEW.lease_until > 0 BEGIN
+        UPDATE operation SET lease_until = NEW.lease_until - 30000 WHERE id = NEW.id;
+    END";
+
+/// How each cloud's create is called by the simulator.
+const CREATES: [(&str, &str); 7] = [
+    ("digitalocean", "droplets.create"),
+    ("vultr", "instances.create"),
+    ("aws", "ec2.RunInstances"),
+    ("linode", "instances.create"),
+    ("hivelocity", "compute.create"),
+    ("scaleway", "servers.create"),
+    ("equinix", "devices.create"),
+];
+
+#[test]
+fn worlds_hold() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("it is a number"));
+    let (first, intents) = (number("CAPSULE_SEED").unwrap_or(1), number("CAPSULE_INTENTS"));
+    let worlds = number("CAPSULE_WORLDS").unwrap_or(if intents.is_some() { u64::MAX } else { WORLDS });
+    let clock = capsule_core::SystemClock;
+    let began = clock.now();
+    let (sum, violated) = search(first, worlds, intents.unwrap_or(u64::MAX), Sabotage::Nothing);
+    println!(
+        "{} worlds, {} intents, {} faults, {} crashes, {} servers, {} requests in {:.0} s: {} violations",
+        sum.worlds,
+        sum.intents,
+        sum.faults,
+        sum.crashes,
+        sum.servers,
+        sum.requests,
+        clock.now().duration_since(began).as_secs_f64(),
+        u8::from(violated.is_some())
+    );
+    if let Some((plan, story)) = violated {
+        let (plan, story) = shrink(plan, story, Sabotage::Nothing);
+        panic!("{}", tell(&plan, &story));
+    }
+    assert!(sum.faults > 0 && sum.crashes > 0 && sum.servers > 0, "nothing went wrong, so nothing was tried");
+}
+
+#[test]
+fn a_seed_is_one_story() {
+    for seed in 1..=30 {
+        let plan = Plan::draw(seed, &ground().clouds);
+        let once = block_on(&plan, Sabotage::Nothing, true);
+        let twice = block_on(&plan, Sabotage::Nothing, true);
+        assert_eq!(once.trace, twice.trace, "seed {seed}");
+        assert_eq!(once.record, twice.record, "seed {seed}");
+    }
+}
+
+#[test]
+fn without_adoption_there_are_doubles() {
+    assert!(noticed(Sabotage::Blind).contains("at one time"));
+}
+
+#[test]
+fn a_post_that_is_sent_again_is_noticed() {
+    assert!(noticed(Sabotage::SendsAgain).contains("at one time"));
+}
+
+/// What is found within a few hundred worlds.
+fn noticed(sabotage: Sabotage) -> String {
+    let (_, violated) = search(1, 400, u64::MAX, sabotage);
+    let (plan, story) = violated.unwrap_or_else(|| panic!("{sabotage:?} goes unnoticed"));
+    shrink(plan, story, sabotage).1.violations.join("\n")
+}
+
+#[test]
+fn claims_without_a_guard_are_noticed() {
+    assert!(noticed(Sabotage::Unguarded).contains("took its operation"));
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    worlds: u64,
+    intents: usize,
+    faults: usize,
+    crashes: usize,
+    servers: usize,
+    requests: u64,
+}
+
+/// Lives through worlds from a seed on, until something is violated or there were as many worlds or intents as wanted.
+fn search(first: u64, worlds: u64, intents: u64, sabotage: Sabotage) -> (Sum, Option<(Plan, Story)>) {
+    let (next, over) = (AtomicU64::new(first), AtomicBool::new(false));
+    let (sum, violated) = (Mutex::new(Sum::default()), Mutex::new(None));
+    let ground = ground();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed - first >= worlds {
+                        break;
+                    }
+                    let plan = Plan::draw(seed, &ground.clouds);
+                    let story = block_on(&plan, sabotage, false);
+                    let mut sum = sum.lock().unwrap();
+                    sum.worlds += 1;
+                    sum.intents += story.intents;
+                    sum.faults += story.faults;
+                    sum.crashes += story.crashes;
+                    sum.servers += story.servers;
+                    sum.requests += story.requests;
+                    if !story.violations.is_empty() {
+                        *violated.lock().unwrap() = Some((plan, story));
+                    }
+                    if violated.lock().unwrap().is_some() || sum.intents as u64 >= intents {
+                        over.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    (sum.into_inner().unwrap(), violated.into_inner().unwrap())
+}
+
+/// The smallest plan that still violates something.
+fn shrink(mut plan: Plan, mut story: Story, sabotage: Sabotage) -> (Plan, Story) {
+    'smaller: loop {
+        for smaller in plan.smaller() {
+            let found = block_on(&smaller, sabotage, false);
+            if !found.violations.is_empty() {
+                (plan, story) = (smaller, found);
+                continue 'smaller;
+            }
+        }
+        return (plan, story);
+    }
+}
+
+fn tell(plan: &Plan, story: &Story) -> String {
+    let traced = block_on(plan, Sabotage::Nothing, true);
+    format!(
+        "CAPSULE_SEED={}\n{}\n\n{plan:#?}\n\n{}\n\n{}",
+        plan.seed,
+        story.violations.join("\n"),
+        traced.trace.join("\n"),
+        traced.record
+    )
+}
+
+fn block_on(plan: &Plan, sabotage: Sabotage, traced: bool) -> Story {
+    // Where it exists, a disk in memory: what is written there is as good as on any other for a process that is killed.
+    let memory = PathBuf::from("/dev/shm");
+    let home = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let home = home.unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(world::live(plan, ground(), sabotage, home.path(), traced))
+}
+
+/// What every world shares.
+fn ground() -> &'static Ground {
+    static GROUND: OnceLock<Ground> = OnceLock::new();
+    GROUND.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+            let sim = Sim::in_memory(clock.clone(), capsule_sim::Options::default());
+            let (mut placements, mut clouds) = (BTreeMap::new(), Vec::new());
+            assert_eq!(CREATES.len(), capsule_providers::all().len(), "each provider is in the worlds");
+            for (id, create) in CREATES {
+                let connect = Connect {
+                    settings: world::settings(id),
+                    transport: sim.transport(),
+                    clock: clock.clone(),
+                    ledgers: Ledgers::default(),
+                };
+                let driver = (capsule_providers::find(id).unwrap().connect)(connect).await.unwrap();
+                let list_lag = driver.capabilities().list_lag.as_secs();
+                clouds.push(Cloud { id, create, list_lag });
+                let request = Request { image: "ubuntu-24.04".to_owned(), ..Request::default() };
+                let offers = choose(&request, &[driver.catalog().await.unwrap()]).unwrap().placements;
+                let mut two: Vec<Placement> = Vec::new();
+                for offer in offers {
+                    if two.len() < 2 && two.iter().all(|placement| placement.plan != offer.plan) {
+                        two.push(offer);
+                    }
+                }
+                placements.insert(id, two);
+            }
+            let (journal, unguarded) = (empty_journal(clock.clone(), "").await, empty_journal(clock, UNGUARDED).await);
+            Ground { placements, clouds, journal, unguarded }
+        })
+    })
+}
+
+/// A journal with nothing in it: copying it is faster than making its tables in each world.
+async fn empty_journal(clock: Arc<dyn Clock>, sql: &'static str) -> Vec<u8> {
+    struct Nobody;
+    #[async_trait::async_trait]
+    impl capsule_engine::Providers for Nobody {
+        async fn provider(
+            &self,
+            id: &capsule_core::ProviderId,
+        ) -> capsule_core::Result<Arc<dyn capsule_core::Provider>> {
+            panic!("{id} is asked for")
+        }
+    }
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("journal.db");
+    let options = Options {
+        database: Database::Sqlite(path.clone()),
+        owner: world::OWNER.parse().unwrap(),
+        clock,
+        providers: Arc::new(Nobody),
+        pace: 1,
+        worker: "nobody".to_owned(),
+        readiness: None,
+        after_event: None,
+    };
+    drop(Engine::open(options).await.unwrap());
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    connection.execute(sql).await.unwrap();
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+    std::fs::read(path).unwrap()
+}
