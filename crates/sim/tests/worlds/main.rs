@@ -4,6 +4,8 @@
 //! `CAPSULE_WORLDS=N` lives through so many worlds, `CAPSULE_INTENTS=N` through as many as it takes, `CAPSULE_SEED=N`
 //! begins there; a violation tells its seed, the smallest plan that still shows it, and what happened in its order.
 
+#![allow(clippy::print_stdout, reason = "figures for whoever asks with --nocapture")]
+
 mod check;
 mod plan;
 #[path = "../../../engine/tests/postgres/mod.rs"]
