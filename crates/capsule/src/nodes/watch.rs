@@ -63,3 +63,64 @@ impl Readiness for Watch {
         Look { reached: judgement.reached.into_iter().map(|stage| stage.as_str().to_owned()).collect(), prospect }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{IpAddr, SocketAddr};
+    use std::sync::Arc;
+
+    use capsule_core::{Addresses, InstanceId, ManualClock, Net};
+    use capsule_engine::Passed;
+    use capsule_xnode::{Authorities, Pin};
+    use jiff::{SignedDuration, Timestamp};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::settings::Home;
+
+    /// A network on which nothing listens.
+    #[derive(Debug)]
+    struct Closed;
+
+    #[async_trait]
+    impl Net for Closed {
+        async fn dial(&self, _: SocketAddr) -> io::Result<TcpStream> {
+            Err(io::ErrorKind::ConnectionRefused.into())
+        }
+
+        async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_key_of_an_earlier_server_with_the_same_id_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let pins = Pins::new(Home::locate(Some(dir.path())).unwrap());
+        let clock = Arc::new(ManualClock::default());
+        let ran = clock_now(&clock);
+        let outside = Outside::new(Arc::new(Closed), clock.clone(), Authorities::Given(Vec::new()));
+        let watch = Watch { outside, pins: pins.clone(), pace: 1 };
+        let watched = |id: &InstanceId| Watched {
+            name: "web".into(),
+            id: id.clone(),
+            addresses: Addresses { public_v4: vec![[192, 0, 2, 1].into()], ..Addresses::default() },
+            kind: None,
+            goal: Goal::existing(None, None).to_value(),
+            passed: vec![Passed { stage: ACTIVE.into(), at: ran }, Passed { stage: ADDRESS.into(), at: ran }],
+        };
+        let hour = SignedDuration::from_hours(1);
+        for (n, since, stays) in [("1", ran - hour, false), ("2", ran, true), ("3", ran + hour, true)] {
+            let id = InstanceId::new("testcloud", "here", n);
+            pins.first(&id, &Pin::of_key(b"key"), since).unwrap();
+            let look = watch.look(&watched(&id)).await;
+            assert!(matches!(look.prospect, Prospect::Wait(_)), "{look:?}");
+            assert_eq!(pins.known(&id).unwrap().is_some(), stays, "pinned at {since}");
+        }
+    }
+
+    fn clock_now(clock: &ManualClock) -> Timestamp {
+        capsule_core::Clock::now(clock)
+    }
+}
