@@ -1,0 +1,62 @@
+//! Several processes under one key: one budget.
+
+use std::io::BufReader;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::program::Program;
+
+/// `sandbox serve` on free ports, with the vendors' documented limits; ends with the test.
+struct Served {
+    child: Child,
+    said: Value,
+}
+
+impl Served {
+    fn start(program: &Program) -> Self {
+        let mut command = program.command(&["-o", "json", "sandbox", "serve", "--port", "0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let said = serde_json::Deserializer::from_reader(stdout).into_iter().next().unwrap().unwrap();
+        Served { child, said }
+    }
+
+    fn url(&self, provider: &str) -> &str {
+        let served = self.said["serving"].as_array().unwrap();
+        served.iter().find(|row| row["provider"] == provider).unwrap()["url"].as_str().unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A catalogue of Vultr's takes fourteen requests, and thirty a second are allowed.
+#[test]
+fn processes_under_one_key_stay_inside_its_limit_together() {
+    let program = Program::new();
+    let served = Served::start(&program);
+    let endpoint = format!("{}/v2", served.url("vultr"));
+    let spawn = || {
+        let mut command = program.command(&["-o", "json", "plans", "--provider", "vultr", "--refresh"]);
+        command.env("CAPSULE_VULTR_ENDPOINT", &endpoint).env("VULTR_API_KEY", "sandbox");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut running: Vec<Child> = (0..6).map(|_| spawn()).collect();
+    // One that dies keeps nobody waiting.
+    running.pop().unwrap().kill().unwrap();
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let requests = program.ledger().requests;
+    let answered: u64 = requests.values().sum();
+    assert!(answered >= 5 * 14, "{requests:?}");
+    let refused: Vec<_> = requests.keys().filter(|key| key.ends_with(" 429")).collect();
+    assert!(refused.is_empty(), "{requests:?}");
+}
