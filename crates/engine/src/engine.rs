@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use crate::budget::{Budget, Standing};
 use crate::event::{Deploy, Intent, Server};
@@ -31,8 +31,6 @@ use crate::state::State;
 const LEASE: Duration = Duration::from_secs(30);
 /// No pace makes it shorter: a busy machine must not lose its leases.
 const SHORTEST_LEASE: Duration = Duration::from_secs(2);
-/// So many create calls are under way at once.
-const CREATES_AT_ONCE: usize = 16;
 /// How long a deletion is waited for.
 const DELETE_WITHIN: Duration = Duration::from_secs(30 * 60);
 
@@ -118,8 +116,6 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pace: u32,
     pub(crate) readiness: Option<Arc<dyn Readiness>>,
-    /// A turn for each create call.
-    pub(crate) creates: Semaphore,
     pub(crate) dice: Dice,
     pub(crate) owner: OwnerId,
     providers: Arc<dyn Providers>,
@@ -159,7 +155,6 @@ impl Engine {
             clock: options.clock,
             pace: options.pace.max(1),
             readiness: options.readiness,
-            creates: Semaphore::new(CREATES_AT_ONCE),
             dice,
             owner: options.owner,
             providers: options.providers,

@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use capsule_core::{Clock, Error, Instance, InstanceId, OwnerId, Provider, Result, Scope};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::flow::{Timing, later};
 
 /// With more servers than this to look at, one list is cheaper than a get for each.
 const FEW: usize = 3;
+/// So many create calls are under way at once at one provider.
+const CREATES_AT_ONCE: usize = 16;
 
 /// A connected provider and the looks at it.
 pub(crate) struct Cloud {
@@ -18,6 +22,8 @@ pub(crate) struct Cloud {
     pub(crate) provider: Arc<dyn Provider>,
     /// Its times.
     pub(crate) timing: Timing,
+    /// A turn for each create call: a provider that is slow or throttled keeps no other waiting.
+    pub(crate) creates: Semaphore,
     clock: Arc<dyn Clock>,
     owner: OwnerId,
     wanted: Mutex<BTreeMap<InstanceId, Want>>,
@@ -66,7 +72,15 @@ impl Drop for Wanted<'_> {
 
 impl Cloud {
     pub(crate) fn new(provider: Arc<dyn Provider>, timing: Timing, clock: Arc<dyn Clock>, owner: OwnerId) -> Self {
-        Cloud { provider, timing, clock, owner, wanted: Mutex::default(), round: tokio::sync::Mutex::default() }
+        Cloud {
+            provider,
+            timing,
+            creates: Semaphore::new(CREATES_AT_ONCE),
+            clock,
+            owner,
+            wanted: Mutex::default(),
+            round: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The server, known since `since`, as the first round after `round` shows it. Waits for the interval; whoever
@@ -85,14 +99,21 @@ impl Cloud {
         {
             return Sight { round: current.number, at, seen: seen.clone() };
         }
-        let due = later(current.at.unwrap_or_else(|| self.clock.now()), self.timing.poll_interval);
-        let wait = std::time::Duration::try_from(due.duration_since(self.clock.now())).unwrap_or_default();
+        let due = later(current.at.unwrap_or_else(|| self.clock.now()), self.interval());
+        let wait = Duration::try_from(due.duration_since(self.clock.now())).unwrap_or_default();
         self.clock.sleep(wait).await;
         let at = self.clock.now();
         let seen = self.look_at_all().await;
         *current = Round { number: current.number + 1, at: Some(at), seen };
         let seen = current.seen.get(id).cloned().unwrap_or_else(|| Err(not_looked_at(id)));
         Sight { round: current.number, at, seen }
+    }
+
+    /// While orders queue up, because there are many or the account is throttled, the end is not near and requests are
+    /// better spent on them.
+    fn interval(&self) -> Duration {
+        let queued = self.creates.available_permits() == 0;
+        self.timing.poll_interval * if queued { 3 } else { 1 }
     }
 
     async fn look_at_all(&self) -> HashMap<InstanceId, Result<Option<Instance>>> {

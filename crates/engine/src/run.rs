@@ -95,7 +95,7 @@ impl<'a> Run<'a> {
             names: names.clone(),
             spec: order::spec(placement, &deploy.ssh_keys, deploy.user_data.as_deref(), &deploy.tags),
         };
-        let _turn = self.inner.creates.acquire().await.map_err(|_| closed())?;
+        let _turn = cloud.creates.acquire().await.map_err(|_| closed())?;
         let sent = self.inner.clock.now();
         self.append(Event::CreateSent { token: order.token.clone(), placement: index, names }).await?;
         // Counted from the journal's line, as whoever looks for the outcome counts: a process that slept in between

@@ -7,13 +7,13 @@ mod fleet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use capsule_core::{Effect, Error, ErrorKind, InstanceStatus, Power, Retry, Tags};
+use capsule_core::{Clock, Effect, Error, ErrorKind, InstanceStatus, ManualClock, Power, Retry, Tags};
 use capsule_engine::{
     Adopt, AfterEvent, DeployRequest, Finish, Kind, OnFailure, OperationFilter, OperationId, Outcome, Prospect, Record,
     Silent, Stage, Wait,
 };
 
-use cloud::{Bench, Fault, bad_gateway, request};
+use cloud::{Bench, Fault, OTHER_CLOUD, bad_gateway, request};
 
 fn is_done(outcome: &Outcome) -> bool {
     matches!(outcome.finish, Finish::Done)
@@ -231,6 +231,30 @@ async fn many_are_polled_by_list() {
     assert!(world.lists <= 24, "{} lists for 40 servers", world.lists);
     // The first rounds, while only a few creates have answered. A poll for each server would be some 300.
     assert!(world.gets <= 80, "{} gets for 40 servers", world.gets);
+}
+
+#[tokio::test]
+async fn a_slow_provider_slows_only_itself() {
+    let bench = Bench::new();
+    bench.other.script((0..40).map(|_| Fault::Await(Arc::clone(&bench.cloud))));
+    let names: Vec<String> = (0..80).map(|n| format!("n{n:02}")).collect();
+    let mut many = request(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    many.placements.iter_mut().for_each(|placement| placement.provider = OTHER_CLOUD);
+    let engine = bench.open().await;
+    let slow = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.deploy(many, &Silent).await }
+    });
+    let creates = || bench.other.world.lock().unwrap().creates;
+    while creates() < 16 {
+        tokio::task::yield_now().await;
+    }
+    engine.deploy(request(&["web"]), &Silent).await.unwrap();
+    assert_exactly(&bench, &["web"]).await;
+    let born = bench.cloud.living()[0].born;
+    assert_eq!(born, ManualClock::default().now(), "its turn came only when the other provider's calls were over");
+    slow.await.unwrap().unwrap();
+    assert_eq!(creates(), 40);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use capsule_engine::{
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) const CLOUD: ProviderId = ProviderId::new("testcloud");
+pub(crate) const OTHER_CLOUD: ProviderId = ProviderId::new("othercloud");
 
 static DESCRIPTOR: Descriptor = Descriptor {
     id: CLOUD,
@@ -64,6 +65,8 @@ pub(crate) enum Fault {
     Refuse(Error),
     /// The server is made and fails.
     Stillborn,
+    /// No answer before that cloud was asked for a server; then nothing is made.
+    Await(Arc<TestCloud>),
 }
 
 #[derive(Debug, Clone)]
@@ -229,6 +232,14 @@ impl Provider for TestCloud {
             None => Ok(make(&order.names, false)),
             Some(Fault::Stillborn) => Ok(make(&order.names, true)),
             Some(Fault::Refuse(error)) => Err(error),
+            Some(Fault::Await(cloud)) => {
+                let mut looks = 0;
+                while cloud.world.lock().unwrap().creates == 0 && looks < 100_000 {
+                    looks += 1;
+                    tokio::task::yield_now().await;
+                }
+                Err(Error::new(ErrorKind::Invalid, "Too late."))
+            }
             Some(Fault::BadGateway) => Err(bad_gateway()),
             Some(Fault::LoseReply) => {
                 make(&order.names, false);
@@ -286,13 +297,16 @@ impl Provider for TestCloud {
     }
 }
 
-struct One(Arc<TestCloud>);
+struct Both {
+    cloud: Arc<TestCloud>,
+    other: Arc<TestCloud>,
+}
 
 #[async_trait]
-impl Providers for One {
+impl Providers for Both {
     async fn provider(&self, id: &ProviderId) -> Result<Arc<dyn Provider>> {
-        assert_eq!(*id, CLOUD);
-        Ok(Arc::clone(&self.0) as Arc<dyn Provider>)
+        let cloud = if *id == CLOUD { &self.cloud } else { &self.other };
+        Ok(Arc::clone(cloud) as Arc<dyn Provider>)
     }
 }
 
@@ -321,9 +335,10 @@ impl Readiness for Judge {
     }
 }
 
-/// One cloud, one journal, one clock; engines come and go.
+/// A cloud and another one, one journal, one clock; engines come and go.
 pub(crate) struct Bench {
     pub(crate) cloud: Arc<TestCloud>,
+    pub(crate) other: Arc<TestCloud>,
     pub(crate) owner: OwnerId,
     pub(crate) judge: Arc<Judge>,
     database: Database,
@@ -336,19 +351,18 @@ impl Bench {
     }
 
     pub(crate) fn with_lag(lag: Duration) -> Self {
-        let cloud = TestCloud {
-            clock: Arc::new(ManualClock::default()),
-            world: Mutex::default(),
-            lag,
-            boots_in: Duration::from_secs(40),
+        let clock = Arc::new(ManualClock::default());
+        let cloud = || {
+            let (clock, world) = (Arc::clone(&clock), Mutex::default());
+            Arc::new(TestCloud { clock, world, lag, boots_in: Duration::from_secs(40) })
         };
-        let judge = Arc::new(Judge { clock: Arc::clone(&cloud.clock), script: Mutex::default() });
+        let judge = Arc::new(Judge { clock: Arc::clone(&clock), script: Mutex::default() });
         let home = tempfile::tempdir().unwrap();
         let database = match env!("CARGO_CRATE_NAME").ends_with("_on_postgres") {
             true => Database::parse(postgres::Postgres::shared().database().into()).unwrap(),
             false => Database::Sqlite(home.path().join("journal.db")),
         };
-        Bench { cloud: Arc::new(cloud), owner: OwnerId::random(), judge, database, _home: home }
+        Bench { cloud: cloud(), other: cloud(), owner: OwnerId::random(), judge, database, _home: home }
     }
 
     pub(crate) async fn try_open(&self, after_event: Option<AfterEvent>) -> Result<Engine> {
@@ -356,7 +370,7 @@ impl Bench {
             database: self.database.clone(),
             owner: self.owner.clone(),
             clock: Arc::clone(&self.cloud.clock) as Arc<dyn Clock>,
-            providers: Arc::new(One(Arc::clone(&self.cloud))),
+            providers: Arc::new(Both { cloud: Arc::clone(&self.cloud), other: Arc::clone(&self.other) }),
             pace: 1,
             worker: "test".into(),
             readiness: Some(Arc::clone(&self.judge) as Arc<dyn Readiness>),

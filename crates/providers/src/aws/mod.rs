@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capsule_core::http::parse_base;
+use capsule_core::http::{Lane, parse_base};
 use capsule_core::{
     Account, Capabilities, Catalog, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     InstanceStatus, Lifecycle, Order, PlanKind, Power, Provider, Result, Scope, Setting, Settings, tags,
@@ -247,7 +247,7 @@ impl Provider for Aws {
     }
 
     async fn get(&self, id: &InstanceId) -> Result<Option<Instance>> {
-        let item = self.api.describe_instance(&id.region, &id.native).await?;
+        let item = self.api.describe_instance(&id.region, &id.native, Lane::Normal).await?;
         let shown = item.filter(|item| {
             !convert::is_terminated(&item.instance)
                 || (convert::is_failed_launch(&item.instance) && !self.is_buried(id))

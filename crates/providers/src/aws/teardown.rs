@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use capsule_core::http::Lane;
 use capsule_core::{Effect, Error, ErrorKind, InstanceId, Result, Retry, tags};
 
 use super::api::Api;
@@ -17,7 +18,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Ends a server and what was made for it. A missing one is ended already.
 pub(super) async fn teardown(api: &Api, id: &InstanceId) -> Result<()> {
     let (region, native) = (id.region.as_str(), id.native.as_str());
-    let Some(item) = api.describe_instance(region, native).await? else { return Ok(()) };
+    // An end must not wait behind the polling of others, and neither must the look that comes before it.
+    let Some(item) = api.describe_instance(region, native, Lane::Delete).await? else { return Ok(()) };
     if !convert::is_terminated(&item.instance) {
         match api.terminate_instances(region, native).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -28,7 +30,11 @@ pub(super) async fn teardown(api: &Api, id: &InstanceId) -> Result<()> {
     let tags = convert::tags(&item.instance);
     let Some(token) = tags.token() else { return Ok(()) };
     let end = api.clock().now() + PATIENCE;
-    while api.describe_instance(region, native).await?.is_some_and(|item| !convert::is_terminated(&item.instance)) {
+    let ended = async || {
+        let item = api.describe_instance(region, native, Lane::Normal).await?;
+        Ok::<_, Error>(item.is_none_or(|item| convert::is_terminated(&item.instance)))
+    };
+    while !ended().await? {
         pause(api, end, id, "It is still shutting down").await?;
     }
     while !sweep(api, region, native, token).await? {

@@ -288,9 +288,9 @@ impl Api {
     }
 
     /// One server, tombstones included; `None` when the vendor knows no such id.
-    pub(in crate::aws) async fn describe_instance(&self, region: &str, id: &str) -> Result<Option<Item>> {
+    pub(in crate::aws) async fn describe_instance(&self, region: &str, id: &str, lane: Lane) -> Result<Option<Item>> {
         let form = form("DescribeInstances").with("InstanceId.1", id);
-        match self.ec2(region, look("ec2.DescribeInstances"), form).await {
+        match self.ec2(region, look("ec2.DescribeInstances").lane(lane), form).await {
             Ok(answer) => Ok(answer.items()?.0.pop()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
