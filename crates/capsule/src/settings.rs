@@ -364,6 +364,10 @@ pub fn resolve(descriptor: &Descriptor, file: &ConfigFile) -> Result<Settings> {
         settings.regions =
             text.split(',').map(str::trim).filter(|region| !region.is_empty()).map(str::to_owned).collect();
     }
+    let limit_env = format!("CAPSULE_{}_LIMIT", provider.to_uppercase());
+    if let Some((text, source)) = lookup(&[&limit_env], file, provider, "limit")? {
+        settings.limit = Some(text.parse().map_err(|error: Error| error.context(source))?);
+    }
     Ok(settings)
 }
 

@@ -14,7 +14,7 @@ use url::Url;
 use crate::catalog::{Catalog, PlanKind};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Ledgers, Transport};
+use crate::http::{Ledgers, Rate, Transport};
 use crate::instance::{Instance, InstanceId, Order, Power, ProviderId, Scope};
 use crate::tariff::Tariff;
 
@@ -178,6 +178,8 @@ pub struct Settings {
     pub endpoint: Option<Url>,
     /// Narrows list and catalogue to these regions; empty for all.
     pub regions: Vec<String>,
+    /// A request limit beside the documented ones: for an account with a lower one, or to leave room for other programs.
+    pub limit: Option<Rate>,
     /// Whether lists leave [`Instance::metadata`] empty: many servers in little memory.
     pub lean: bool,
     /// Whether an order to a retired provider is wanted all the same.

@@ -91,6 +91,7 @@ async fn connect(line: &str) -> Result<Arc<dyn Provider>> {
         values: values.collect(),
         endpoint: Some(parse_base("endpoint", &target.endpoint)?),
         regions: target.regions,
+        limit: None,
         lean: false,
         force_retired: true,
     };

@@ -60,3 +60,21 @@ fn processes_under_one_key_stay_inside_its_limit_together() {
     let refused: Vec<_> = requests.keys().filter(|key| key.ends_with(" 429")).collect();
     assert!(refused.is_empty(), "{requests:?}");
 }
+
+#[test]
+fn a_limit_of_ones_own_is_kept_to_or_refused_before_any_request() {
+    let program = Program::new();
+    let served = Served::start(&program);
+    let endpoint = format!("{}/v2", served.url("vultr"));
+    let key = [("CAPSULE_VULTR_ENDPOINT", endpoint.as_str()), ("VULTR_API_KEY", "sandbox")];
+    let plans = ["-o", "json", "plans", "--provider", "vultr", "--refresh"];
+    let limited = |limit| program.run_with(&[&key[..], &[("CAPSULE_VULTR_LIMIT", limit)]].concat(), &plans);
+    let refused = limited("fast").exits(1);
+    assert!(refused.stderr.contains("CAPSULE_VULTR_LIMIT") && refused.stderr.contains("250/min"), "{refused:?}");
+    assert!(program.ledger().requests.is_empty());
+    // Fourteen requests, and then none for two minutes.
+    limited("14/h").exits(0);
+    let spent = limited("14/h").exits(1);
+    assert!(spent.stderr.contains("request limit is used up"), "{spent:?}");
+    assert_eq!(program.ledger().requests.values().sum::<u64>(), 14);
+}

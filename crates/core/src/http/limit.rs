@@ -1,6 +1,7 @@
 //! One limiter per account: the vendor's documented limits, corrected by its headers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -38,6 +39,41 @@ pub enum Rate {
         /// Added each second, in thousandths.
         refill_milli: u32,
     },
+}
+
+impl FromStr for Rate {
+    type Err = Error;
+
+    /// Reads `250/min`, `20/3s` or, for a store of tokens, `50/s burst 20`.
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = || {
+            let (rate, burst) = match text.split_once(" burst ") {
+                Some((rate, burst)) => (rate, Some(burst.trim().parse::<u32>().ok()?)),
+                None => (text, None),
+            };
+            let (requests, per) = rate.trim().split_once('/')?;
+            let requests: u32 = requests.parse().ok()?;
+            let digits = per.find(|c: char| !c.is_ascii_digit())?;
+            let count = if digits == 0 { 1 } else { per[..digits].parse::<u32>().ok()? };
+            let unit = match &per[digits..] {
+                "s" => 1,
+                "min" => 60,
+                "h" => 3600,
+                _ => return None,
+            };
+            let seconds = count.checked_mul(unit).filter(|seconds| *seconds > 0 && requests > 0)?;
+            let refill_milli = u32::try_from(u64::from(requests) * 1000 / u64::from(seconds)).ok()?;
+            Some(match burst {
+                None => Rate::Window { requests, per: Duration::from_secs(seconds.into()) },
+                Some(capacity) if capacity > 0 && refill_milli > 0 => Rate::Tokens { capacity, refill_milli },
+                Some(_) => return None,
+            })
+        };
+        parse().ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("`{text}` is no request limit."))
+                .with_hint("Write it like 250/min, 20/3s or, where a burst may come first, 50/s burst 20.")
+        })
+    }
 }
 
 /// Which requests go first when little is left.

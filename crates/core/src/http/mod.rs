@@ -47,6 +47,8 @@ pub struct ClientConfig {
     pub auth: Arc<dyn Authenticator>,
     /// The vendor's documented limits.
     pub buckets: Vec<Bucket>,
+    /// A limit that the user set beside those.
+    pub own_limit: Option<Rate>,
     /// What is sent by other processes that the vendor counts together with this one, from [`Connect::ledgers`].
     ///
     /// [`Connect::ledgers`]: crate::Connect::ledgers
@@ -75,6 +77,7 @@ impl ClientConfig {
             base,
             auth,
             buckets: Vec::new(),
+            own_limit: None,
             ledger: None,
             concurrency: 16,
             hints: limit::common_hints,
@@ -117,6 +120,7 @@ impl Client {
     /// [`ErrorKind::Config`] if the base URL is neither https nor loopback.
     pub fn new(mut config: ClientConfig, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Result<Self> {
         check_base(&config.base).map_err(|error| error.with_provider(&config.provider))?;
+        config.buckets.extend(config.own_limit.map(|rate| Bucket { name: None, rate }));
         let limiter = Limiter::new(&config.buckets, config.concurrency, config.ledger.take(), clock.clone());
         let budget = retry::Budget::default();
         Ok(Client { inner: Arc::new(Inner { config, limiter, budget, transport, clock }) })

@@ -321,3 +321,35 @@ async fn nobody_waits_longer_than_two_minutes_without_a_word() {
     assert_eq!((error.kind(), error.retry()), (ErrorKind::RateLimited, Retry::After(Duration::from_millis(125_250))));
     assert_eq!(clock.passed().as_secs(), 0, "it says so at once");
 }
+
+#[test]
+fn a_limit_is_read_as_people_write_it() {
+    let window = |requests, seconds| Some(Rate::Window { requests, per: Duration::from_secs(seconds) });
+    for (text, expected) in [
+        ("250/min", window(250, 60)),
+        ("5000/h", window(5000, 3600)),
+        ("20/3s", window(20, 3)),
+        ("20/s", window(20, 1)),
+        ("50/s burst 20", Some(Rate::Tokens { capacity: 20, refill_milli: 50_000 })),
+        ("1/3s burst 2", Some(Rate::Tokens { capacity: 2, refill_milli: 333 })),
+        ("", None),
+        ("20", None),
+        ("20/", None),
+        ("20/3", None),
+        ("0/s", None),
+        ("20/0s", None),
+        ("-1/s", None),
+        ("20/day", None),
+        ("20/s burst 0", None),
+        ("20/s burst", None),
+        ("1/9999999999s", None),
+        ("20/9999999h", None),
+    ] {
+        let read = text.parse::<Rate>();
+        assert_eq!(format!("{:?}", read.as_ref().ok()), format!("{:?}", expected.as_ref()), "{text}");
+        if let Err(error) = read {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.hint().is_some());
+        }
+    }
+}

@@ -137,7 +137,7 @@ impl Aws {
         let home = text("region").filter(|region| !region.is_empty()).or_else(|| only.first().cloned());
         let home = home.unwrap_or_else(|| FIRST_REGION.to_owned());
         let keys = Keys::new(&connect, &home).map_err(|error| error.with_provider(convert::PROVIDER))?;
-        let api = Api::new(keys, endpoint, connect.transport, connect.clock, connect.ledgers);
+        let api = Api::new(keys, endpoint, connect);
         Ok(Aws { api, home, only, images: Mutex::default(), buried: Mutex::default() })
     }
 

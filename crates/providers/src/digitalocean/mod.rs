@@ -102,6 +102,7 @@ impl DigitalOcean {
         };
         let config = ClientConfig {
             buckets: vec![window(None, 5000, 3600), window(None, 250, 60), window(Some(api::KEYS), 10, 60)],
+            own_limit: settings.limit,
             ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], Some(key)),
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))

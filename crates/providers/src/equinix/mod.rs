@@ -95,6 +95,7 @@ impl Equinix {
         };
         // The vendor publishes no limits: 16 requests at once, and less when it answers 429 or its headers say so.
         let config = ClientConfig {
+            own_limit: settings.limit,
             ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], Some(key)),
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))

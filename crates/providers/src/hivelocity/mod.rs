@@ -91,6 +91,7 @@ impl Hivelocity {
         let hour = Rate::Window { requests: 3600, per: Duration::from_secs(3600) };
         let config = ClientConfig {
             buckets: vec![Bucket { name: None, rate: hour }],
+            own_limit: settings.limit,
             // Counted for each address, whatever the key.
             ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], None),
             diagnose: convert::diagnose,

@@ -85,6 +85,7 @@ impl Linode {
                 window(Some(api::IMAGES), 20, 60),
                 window(Some(api::CREATES), 20, 15),
             ],
+            own_limit: settings.limit,
             ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], Some(key)),
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))

@@ -91,6 +91,7 @@ impl Vultr {
         };
         let config = ClientConfig {
             buckets: vec![Bucket { name: None, rate: Rate::Window { requests: 30, per: Duration::from_secs(1) } }],
+            own_limit: settings.limit,
             // Counted for each address, whatever the key.
             ledger: ledgers.of(&[DESCRIPTOR.id.as_str(), base.as_str()], None),
             diagnose: convert::diagnose,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use capsule_core::http::{Bucket, Call, Client, ClientConfig, Ledgers, Rate, Reply, RetryPolicy, Transport};
-use capsule_core::{Clock, Error, ErrorKind, Result};
+use capsule_core::{Clock, Connect, Error, ErrorKind, Result};
 use serde::Deserialize;
 use url::Url;
 
@@ -83,18 +83,15 @@ pub(super) struct Api {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     ledgers: Ledgers,
+    limit: Option<Rate>,
     clients: Mutex<HashMap<(Service, String), Client>>,
 }
 
 impl Api {
-    pub(super) fn new(
-        keys: Keys,
-        endpoint: Option<Url>,
-        transport: Arc<dyn Transport>,
-        clock: Arc<dyn Clock>,
-        ledgers: Ledgers,
-    ) -> Api {
-        Api { keys: Arc::new(keys), endpoint, transport, clock, ledgers, clients: Mutex::default() }
+    pub(super) fn new(keys: Keys, endpoint: Option<Url>, connect: Connect) -> Api {
+        let Connect { settings, transport, clock, ledgers } = connect;
+        let (keys, limit) = (Arc::new(keys), settings.limit);
+        Api { keys, endpoint, transport, clock, ledgers, limit, clients: Mutex::default() }
     }
 
     /// The clock that everything goes by.
@@ -147,6 +144,7 @@ impl Api {
         let whose = [vendor.as_str(), base.as_str(), service.signing_name(), region, self.keys.account()];
         let config = ClientConfig {
             buckets: service.buckets(),
+            own_limit: self.limit,
             ledger: self.ledgers.of(&whose, None),
             diagnose: convert::diagnose,
             request_id: "x-amzn-requestid",
