@@ -127,6 +127,7 @@ fn dialect(id: &ProviderId) -> Arc<dyn Dialect> {
 }
 
 #[tokio::test]
+#[allow(clippy::print_stdout, reason = "figures for whoever asks for them with --nocapture")]
 async fn a_day_of_polling_a_thousand_new_servers_is_refused_nothing() {
     const SERVERS: usize = 1000;
     const DAY: u64 = 24 * 3600;
