@@ -440,14 +440,23 @@ impl Inner {
     ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
         let mut held = Vec::new();
-        for id in ids {
-            match self.take(id, observer).await? {
-                Taken::Held(taken) => held.push(*taken),
-                Taken::Other(row) => {
-                    let busy = (!row.state.is_over()).then(|| at_work(&row));
-                    outcomes.extend(self.outcomes(id, &row.state, busy.as_ref(), &HashMap::new()).await);
+        let take_all = async {
+            for id in ids {
+                match self.take(id, observer).await? {
+                    Taken::Held(taken) => held.push(*taken),
+                    Taken::Other(row) => {
+                        let busy = (!row.state.is_over()).then(|| at_work(&row));
+                        outcomes.extend(self.outcomes(id, &row.state, busy.as_ref(), &HashMap::new()).await);
+                    }
                 }
             }
+            Ok::<(), Error>(())
+        };
+        // The lease of one may take longer to run out than those of the others last.
+        tokio::select! {
+            biased;
+            taken = take_all => taken?,
+            never = self.keep_leases() => match never {},
         }
         outcomes.extend(self.run_all(held, observer, give_up_at).await);
         Ok(outcomes)

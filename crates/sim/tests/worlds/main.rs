@@ -88,6 +88,13 @@ fn a_seed_is_one_story() {
     }
 }
 
+/// A resume that waited for the lease of one operation let those run out that it held already.
+#[test]
+fn who_waits_for_one_operation_keeps_the_others() {
+    let story = block_on(&Plan::draw(200_021, &ground().clouds), Sabotage::Nothing, false);
+    assert!(story.violations.is_empty(), "{:#?}", story.violations);
+}
+
 #[test]
 fn without_adoption_there_are_doubles() {
     assert!(noticed(Sabotage::Blind).contains("at one time"));
