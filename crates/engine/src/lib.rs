@@ -38,5 +38,5 @@ pub use operation::{
     Deployed, Finish, Kind, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Stage, Update, Wait,
 };
 pub use order::acceptable;
-pub use placement::{Excluded, Placement, Ranking, Request, choose};
+pub use placement::{Continent, Excluded, Placement, Ranking, Request, Spread, choose, spread};
 pub use readiness::{Look, Passed, Prospect, Readiness, Watched};

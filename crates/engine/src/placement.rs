@@ -1,13 +1,18 @@
 //! Where to make a server: pure functions of what was asked and what is offered.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+mod continent;
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use capsule_core::{
-    Architecture, Catalog, Currency, Error, ErrorKind, Money, Offer, Plan, PlanKind, Price, ProviderId, Result, Stock,
-    nearest,
+    Architecture, Catalog, Currency, Error, ErrorKind, Money, Offer, Plan, PlanKind, Price, ProviderId, Rates, Region,
+    Result, Stock, nearest,
 };
 use serde::{Deserialize, Serialize};
+
+pub use self::continent::Continent;
 
 /// One place where the server can be made, frozen into the journal with the price that was quoted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +50,8 @@ pub struct Request {
     pub providers: Vec<ProviderId>,
     /// Only this region.
     pub region: Option<String>,
+    /// Only regions on one of these continents; empty for all. What lies in no known country is left out then.
+    pub continents: Vec<Continent>,
     /// Only this plan.
     pub plan: Option<String>,
     /// This image, by native id or by its common name such as `ubuntu-24.04`.
@@ -57,6 +64,11 @@ pub struct Request {
     pub kind: Option<PlanKind>,
     /// Only with a graphics processor: any, or one whose model holds this word.
     pub gpu: Option<Option<String>>,
+    /// How long it is to be there: what it costs in that time decides, not the hour. So hourly and monthly products,
+    /// caps, set-up fees and least amounts compare fairly.
+    pub duration: Option<Duration>,
+    /// What prices of other currencies are reckoned with; those without a rate stand apart.
+    pub rates: Rates,
 }
 
 /// Why offers were left out, and how many.
@@ -82,6 +94,8 @@ pub struct Ranking {
 /// Reasons to leave an offer out, in the order in which they are looked for.
 const OUT_OF_STOCK: &str = "out of stock";
 const CLOSED_REGION: &str = "in a region that takes no orders";
+/// Counts regions instead of offers.
+const CHEAPER_ELSEWHERE: &str = "regions are cheaper, but left out";
 
 /// The offers that satisfy `request`, cheapest first.
 ///
@@ -96,24 +110,35 @@ pub fn choose(request: &Request, catalogs: &[Catalog]) -> Result<Ranking> {
     // Sorted by what stands beside each placement: price, then the provider's place, plan and region.
     let mut known: BTreeMap<Currency, Vec<(Money, usize, Placement)>> = BTreeMap::new();
     let mut unknown: Vec<(usize, Placement)> = Vec::new();
+    let mut elsewhere: Vec<(Money, &ProviderId, &str)> = Vec::new();
     for (order, catalog) in catalogs.iter().enumerate() {
+        let plans: HashMap<&str, &Plan> = catalog.plans.iter().map(|plan| (plan.id.as_str(), plan)).collect();
+        let regions: HashMap<&str, &Region> =
+            catalog.regions.iter().map(|region| (region.id.as_str(), region)).collect();
         for offer in &catalog.offers {
-            let Some(plan) = catalog.plan(&offer.plan) else { continue };
-            if request.plan.as_ref().is_some_and(|wanted| *wanted != plan.id)
-                || request.region.as_ref().is_some_and(|wanted| *wanted != offer.region)
-            {
+            let Some(plan) = plans.get(offer.plan.as_str()) else { continue };
+            if request.plan.as_ref().is_some_and(|wanted| *wanted != plan.id) {
                 continue;
             }
-            match fit(request, catalog, plan, offer) {
-                Ok(placement) => match placement.price.as_ref().and_then(|price| price.hourly().ok()) {
-                    Some(hourly) => known.entry(hourly.currency()).or_default().push((hourly, order, placement)),
-                    None => unknown.push((order, placement)),
-                },
-                Err(reason) => *excluded.entry(reason).or_default() += 1,
+            let region = regions.get(offer.region.as_str()).copied();
+            let placement = match fit(request, catalog, plan, region, offer) {
+                Ok(placement) => placement,
+                Err(reason) => {
+                    *excluded.entry(reason).or_default() += usize::from(is_there(request, region, offer));
+                    continue;
+                }
+            };
+            let cost = placement.price.as_ref().and_then(|price| weight(request, price));
+            match (is_there(request, region, offer), cost) {
+                (true, Some(cost)) => known.entry(cost.currency()).or_default().push((cost, order, placement)),
+                (true, None) => unknown.push((order, placement)),
+                (false, Some(cost)) => elsewhere.push((cost, &catalog.provider, &offer.region)),
+                (false, None) => {}
             }
         }
     }
 
+    excluded.retain(|_, count| *count > 0);
     let mut excluded: Vec<Excluded> =
         excluded.into_iter().map(|(reason, count)| Excluded { reason: reason.to_owned(), count }).collect();
     excluded.sort_by_key(|excluded| Reverse(excluded.count));
@@ -126,10 +151,70 @@ pub fn choose(request: &Request, catalogs: &[Catalog]) -> Result<Ranking> {
         let most = known.iter().max_by_key(|(_, offers)| (offers.len(), Reverse(earliest(offers))));
         most.map(|(currency, _)| *currency)
     });
-    let mut placements = first.and_then(|currency| known.remove(&currency)).map(cheapest_first).unwrap_or_default();
+    let best = first.and_then(|currency| known.remove(&currency)).unwrap_or_default();
+    if let Some(cheapest) = best.iter().map(|(cost, ..)| *cost).min_by_key(Money::amount) {
+        let is_cheaper = |cost: &Money| cost.checked_cmp(cheapest).is_ok_and(Ordering::is_lt);
+        let cheaper = elsewhere.iter().filter(|(cost, ..)| is_cheaper(cost));
+        let regions: BTreeSet<_> = cheaper.map(|(_, provider, region)| (*provider, *region)).collect();
+        if !regions.is_empty() {
+            excluded.push(Excluded { reason: CHEAPER_ELSEWHERE.to_owned(), count: regions.len() });
+        }
+    }
+    let mut placements = cheapest_first(best);
     unknown.sort_by(|a, b| (a.0, &a.1.plan, &a.1.region).cmp(&(b.0, &b.1.plan, &b.1.region)));
     placements.extend(unknown.into_iter().map(|(_, placement)| placement));
     Ok(Ranking { placements, other_currencies: known.into_values().map(cheapest_first).collect(), excluded })
+}
+
+/// Whether an offer is in a region that is wanted.
+fn is_there(request: &Request, region: Option<&Region>, offer: &Offer) -> bool {
+    let country = region.and_then(|region| region.country.as_deref());
+    let on = |continents: &[Continent]| country.and_then(Continent::of).is_some_and(|at| continents.contains(&at));
+    request.region.as_ref().is_none_or(|wanted| *wanted == offer.region)
+        && (request.continents.is_empty() || on(&request.continents))
+}
+
+/// What offers are compared by: the cost of the time that is wanted, or of an hour, in the limit's currency if there is a
+/// limit and a rate.
+fn weight(request: &Request, price: &Price) -> Option<Money> {
+    let cost = match request.duration {
+        Some(duration) => price.for_duration(duration).ok()?,
+        None => price.hourly().ok()?,
+    };
+    let limit = request.max_hourly.or(request.max_monthly).map_or(Currency::USD, |limit| limit.currency());
+    Some(request.rates.convert(cost, limit).unwrap_or(cost))
+}
+
+/// What several servers are to be spread over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// Clouds.
+    Provider,
+    /// Regions, of whichever cloud.
+    Region,
+}
+
+/// A ranking for each of `count` servers, so that they lie as far apart as the offers allow: each place takes one before
+/// any takes a second, cheaper places first. A server's own place comes first in its ranking, then the others.
+pub fn spread(placements: &[Placement], count: usize, over: Spread) -> Vec<Vec<Placement>> {
+    let place = |placement: &Placement| match over {
+        Spread::Provider => (placement.provider.clone(), String::new()),
+        Spread::Region => (placement.provider.clone(), placement.region.clone()),
+    };
+    let mut places: Vec<_> = Vec::new();
+    for placement in placements {
+        let place = place(placement);
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    // Several servers of one place have the same ranking.
+    let ranking = |at: &(ProviderId, String)| {
+        let (own, others): (Vec<_>, Vec<_>) = placements.iter().cloned().partition(|placement| place(placement) == *at);
+        [own, others].concat()
+    };
+    let rankings: Vec<Vec<Placement>> = places.iter().take(count).map(ranking).collect();
+    (0..count).filter_map(|n| rankings.get(n % rankings.len().max(1)).cloned()).collect()
 }
 
 fn cheapest_first(mut offers: Vec<(Money, usize, Placement)>) -> Vec<Placement> {
@@ -204,7 +289,13 @@ fn unknown<'a>(what: &str, given: &str, at: &str, known: impl IntoIterator<Item 
 }
 
 /// The placement that an offer makes, or why it does not fit.
-fn fit(request: &Request, catalog: &Catalog, plan: &Plan, offer: &Offer) -> Result<Placement, &'static str> {
+fn fit(
+    request: &Request,
+    catalog: &Catalog,
+    plan: &Plan,
+    region: Option<&Region>,
+    offer: &Offer,
+) -> Result<Placement, &'static str> {
     let must = |holds: bool, reason: &'static str| if holds { Ok(()) } else { Err(reason) };
     must(request.kind.is_none_or(|kind| kind == plan.kind), "another kind of machine")?;
     must(request.architecture.is_none_or(|wanted| wanted == plan.architecture), "another instruction set")?;
@@ -217,7 +308,7 @@ fn fit(request: &Request, catalog: &Catalog, plan: &Plan, offer: &Offer) -> Resu
     must(request.min_memory_mib.is_none_or(|least| plan.memory_mib >= least), "too little memory")?;
     let short_of_disk = request.min_disk_gib.filter(|least| plan.disk_gib < *least);
     must(short_of_disk.is_none() || plan.disk_elastic, "too small a disk")?;
-    must(catalog.region(&offer.region).is_none_or(|region| region.available), CLOSED_REGION)?;
+    must(region.is_none_or(|region| region.available), CLOSED_REGION)?;
     let image = match &request.native_image {
         Some(id) => id.clone(),
         None => {
@@ -225,8 +316,10 @@ fn fit(request: &Request, catalog: &Catalog, plan: &Plan, offer: &Offer) -> Resu
             image.ok_or("the image does not boot there")?.id.clone()
         }
     };
-    within(request.max_hourly, offer.price.as_ref().and_then(|price| price.hourly().ok()))?;
-    within(request.max_monthly, offer.price.as_ref().and_then(|price| price.monthly().ok()))?;
+    // A larger disk costs more where disks are charged apart.
+    let price = offer.price.clone().map(|price| short_of_disk.map_or(price.clone(), |gib| price.with_disk(gib)));
+    within(request, request.max_hourly, price.as_ref().and_then(|price| price.hourly().ok()))?;
+    within(request, request.max_monthly, price.as_ref().and_then(|price| price.monthly().ok()))?;
     must(offer.stock != Stock::Out, OUT_OF_STOCK)?;
     Ok(Placement {
         provider: catalog.provider.clone(),
@@ -235,13 +328,14 @@ fn fit(request: &Request, catalog: &Catalog, plan: &Plan, offer: &Offer) -> Resu
         image,
         kind: plan.kind,
         disk_gib: short_of_disk,
-        price: offer.price.clone(),
+        price,
     })
 }
 
-fn within(limit: Option<Money>, price: Option<Money>) -> Result<(), &'static str> {
+fn within(request: &Request, limit: Option<Money>, price: Option<Money>) -> Result<(), &'static str> {
     let Some(limit) = limit else { return Ok(()) };
     let price = price.ok_or("price not known, and a limit is set")?;
+    let price = request.rates.convert(price, limit.currency()).unwrap_or(price);
     match price.checked_cmp(limit) {
         Ok(order) if order.is_gt() => Err("too expensive"),
         Ok(_) => Ok(()),

@@ -1,3 +1,5 @@
+mod fair;
+
 use capsule_core::{BillingRule, BillingUnit, Gpu, Granularity, Image, Region};
 use jiff::Timestamp;
 use jiff::civil::Date;
