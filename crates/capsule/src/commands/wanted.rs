@@ -151,10 +151,12 @@ async fn living(session: &Session, template: &Template, catalogs: &[Catalog]) ->
             Ok(plan.id.clone())
         }
         // What comes nearest may be sold by others.
-        Err(gone) if catalogs.len() == 1 => match session.catalogs(&[], false).await {
-            Ok((all, _)) => template.living(&all).map(|plan| plan.id.clone()),
-            Err(_) => Err(gone),
-        },
+        Err(gone) if matches!(catalogs, [own] if own.provider == template.provider) => {
+            match session.catalogs(&[], false).await {
+                Ok((all, _)) => template.living(&all).map(|plan| plan.id.clone()),
+                Err(_) => Err(gone),
+            }
+        }
         Err(gone) => Err(gone),
     }
 }

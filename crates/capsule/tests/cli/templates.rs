@@ -19,10 +19,6 @@ fn every_template_leads_to_its_plan_or_says_why_not() {
     let program = Program::new();
     for template in templates::all() {
         let run = program.sandbox(&["-o", "json", "deploy", "web", "--plan", template.id, "--dry-run"]);
-        if capsule_providers::find(template.provider.as_str()).is_err() {
-            run.exits(2);
-            continue;
-        }
         match GONE.iter().find(|(id, ..)| *id == template.id) {
             Some((id, why, nearest)) => {
                 let run = run.exits(2);
