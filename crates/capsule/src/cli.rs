@@ -73,6 +73,7 @@ pub enum Command {
     Images(commands::images::Images),
     Budget(commands::budget::Budget),
     Cost(commands::cost::Cost),
+    Expire(commands::expire::Expire),
     Ops(commands::ops::Ops),
     Resume(commands::resume::Resume),
     Orphans(commands::orphans::Orphans),

@@ -95,7 +95,7 @@ pub struct Ranking {
 const OUT_OF_STOCK: &str = "out of stock";
 const CLOSED_REGION: &str = "in a region that takes no orders";
 /// Counts regions instead of offers.
-const CHEAPER_ELSEWHERE: &str = "regions are cheaper, but left out";
+const CHEAPER_ELSEWHERE: &str = "cheaper regions that were not asked for";
 
 /// The offers that satisfy `request`, cheapest first.
 ///

@@ -1,7 +1,7 @@
 use capsule_engine::{Placement, choose};
 use clap::Args;
 
-use super::wanted::{self, Wanted};
+use super::wanted::{self, Compared, Wanted};
 use super::{Outcome, deploy};
 use crate::failure::Failure;
 use crate::output;
@@ -14,6 +14,8 @@ use crate::session::Session;
 pub struct Cheapest {
     #[command(flatten)]
     pub wanted: Wanted,
+    #[command(flatten)]
+    pub compared: Compared,
     /// This system has to be on offer
     #[arg(long, value_name = "IMAGE", default_value = "ubuntu-24.04")]
     pub image: String,
@@ -28,8 +30,8 @@ pub(super) async fn run(session: &Session, args: &Cheapest) -> Outcome {
     if meant.catalogs.is_empty() {
         return Err(Failure::all(meant.missing));
     }
-    let request =
-        capsule_engine::Request { plan: meant.plan, region: meant.region, ..args.wanted.request(&args.image) };
+    let wanted = args.compared.apply(args.wanted.request(&args.image))?;
+    let request = capsule_engine::Request { plan: meant.plan, region: meant.region, ..wanted };
     let ranking = choose(&request, &meant.catalogs)?;
     let all = [&ranking.placements].into_iter().chain(&ranking.other_currencies);
     let best: Vec<&[Placement]> = all.map(|offers| &offers[..offers.len().min(args.limit)]).collect();
@@ -39,7 +41,10 @@ pub(super) async fn run(session: &Session, args: &Cheapest) -> Outcome {
         }))?;
     } else {
         let best: Vec<Placement> = best.concat();
-        deploy::table(&best)?;
+        deploy::table(&best, args.compared.time)?;
+        for left in &ranking.excluded {
+            output::note(format!("left out: {} {}", left.count, left.reason));
+        }
         session.say_age(&meant.catalogs);
     }
     session.finish(meant.missing)

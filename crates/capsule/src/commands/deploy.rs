@@ -2,14 +2,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use capsule_core::{Architecture, Currency, Error, ErrorKind, Lifecycle, Money, ProviderId, SshKey, Tags};
-use capsule_engine::{DeployRequest, OnFailure, Placement, Ranking, Request, Wait, choose};
+use capsule_engine::{DeployRequest, OnFailure, Placement, Ranking, Request, Spread, Wait, choose, spread};
 use capsule_providers::templates;
 use capsule_xnode::Stage;
 use clap::{Args, ValueEnum};
+use futures_util::future::join_all;
 
-use super::wanted::{self, Meant};
+use super::wanted::{self, Compared, Meant};
 use super::xnode_args::{Block, XnodeArgs, stage_timeout};
-use super::{Outcome, finish};
+use super::{Outcome, expire, finish};
 use crate::failure::Failure;
 use crate::nodes::Goal;
 use crate::output::{self, Progress, Table};
@@ -56,6 +57,14 @@ pub struct Deploy {
     /// At most this price a month
     #[arg(long, value_name = "PRICE", value_parser = money)]
     pub max_monthly: Option<Money>,
+    #[command(flatten)]
+    pub compared: Compared,
+    /// Of several servers, put each at another provider or in another region as far as offers allow
+    #[arg(long, value_enum, value_name = "OVER", requires = "count")]
+    pub spread: Option<Over>,
+    /// Note that it is to live only so long, such as 8h, as the tag `expires`; `capsule expire` deletes what is due
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub ttl: Option<Duration>,
     /// A public key file, or a key that the provider has, by its id or name (may be repeated)
     #[arg(long, value_name = "FILE|KEY")]
     pub ssh_key: Vec<String>,
@@ -110,6 +119,15 @@ pub enum WaitFor {
     None,
 }
 
+/// What several servers are spread over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Over {
+    /// Providers.
+    Provider,
+    /// Regions of any provider.
+    Region,
+}
+
 /// What becomes of a server that does not come up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FailedServer {
@@ -146,7 +164,10 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         Some(WaitFor::None) => Wait::None,
     };
     let ssh_keys = args.ssh_key.iter().map(|key| ssh_key(key)).collect::<Result<Vec<_>, _>>()?;
-    let tags: Tags = args.tag.iter().map(|tag| Tags::parse_pair(tag)).collect::<Result<_, _>>()?;
+    let mut tags: Tags = args.tag.iter().map(|tag| Tags::parse_pair(tag)).collect::<Result<_, _>>()?;
+    if let Some(ttl) = args.ttl {
+        tags.insert(expire::TAG, &expire::moment(session.clock.now(), ttl)?);
+    }
     let names: Vec<String> = match args.count {
         None => vec![args.name.clone()],
         Some(count) => (1..=count).map(|number| format!("{}-{number}", args.name)).collect(),
@@ -168,7 +189,8 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     for error in &missing {
         output::note(format!("warning: {error} It is left out of the choice."));
     }
-    let mut ranking = choose(&Request { plan, region, ..request(&args, is_xnode) }, &catalogs)?;
+    let wanted = args.compared.apply(request(&args, is_xnode))?;
+    let mut ranking = choose(&Request { plan, region, ..wanted }, &catalogs)?;
     if is_xnode {
         keep_fitting(&mut ranking, &catalogs, args.force);
     }
@@ -190,35 +212,79 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     };
     keep_acceptable(session, &mut request).await?;
     explain(session, &request);
+    let mut parts = spread_out(request, args.spread);
     // The journal keeps every candidate of every operation; nobody tries more than a few.
-    request.placements.truncate(MOST_CANDIDATES);
+    parts.iter_mut().for_each(|part| part.placements.truncate(MOST_CANDIDATES));
     if args.dry_run {
         if session.json() {
             output::json(
-                &serde_json::json!({ "dry_run": true, "names": request.names, "placements": request.placements, "excluded": ranking.excluded, "user_data": shown }),
+                &serde_json::json!({ "dry_run": true, "names": all_names(&parts), "placements": parts[0].placements, "parts": parts.iter().map(|part| serde_json::json!({ "names": part.names, "placements": part.placements })).collect::<Vec<_>>(), "excluded": ranking.excluded, "user_data": shown }),
             )?;
         } else {
-            table(&request.placements)?;
+            for part in &parts {
+                if parts.len() > 1 {
+                    output::note(part.names.join(", "));
+                }
+                table(&part.placements, args.compared.time)?;
+            }
             output::note("Dry run: nothing was ordered.");
         }
         return Ok(());
     }
     let engine = session.engine().await?;
     let progress = Progress::new(session.clock.clone());
-    let outcomes = finish::interruptible(engine.deploy(request, &progress)).await??;
+    let deploys = parts.into_iter().map(|part| engine.deploy(part, &progress));
+    let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
+    for answer in finish::interruptible(join_all(deploys)).await? {
+        match answer {
+            Ok(part) => outcomes.extend(part),
+            Err(error) => refused.push(error),
+        }
+    }
     progress.finish();
+    if outcomes.is_empty() {
+        return Err(Failure::several(refused));
+    }
     // What cannot be reckoned now is no reason to hide what was ordered.
     super::budget::warn(&engine.budgets().await.unwrap_or_default());
     finish::report(session, &outcomes)?;
     if let Some(goal) = goal {
         advise(&goal, wait, &outcomes);
     }
-    Ok(())
+    session.finish(refused)
+}
+
+/// One request for each place that servers are spread over; the request as it is where they are not.
+fn spread_out(request: DeployRequest, over: Option<Over>) -> Vec<DeployRequest> {
+    let over = match over {
+        None => return vec![request],
+        Some(Over::Provider) => Spread::Provider,
+        Some(Over::Region) => Spread::Region,
+    };
+    let mut parts: Vec<DeployRequest> = Vec::new();
+    for (name, placements) in request.names.iter().zip(spread(&request.placements, request.names.len(), over)) {
+        match parts.iter_mut().find(|part| part.placements == placements) {
+            Some(part) => part.names.push(name.clone()),
+            None => {
+                // Each part is a request of its own, and found again under a key of its own.
+                let key = request.idempotency_key.as_ref().map(|key| format!("{key}/{}", parts.len()));
+                let names = vec![name.clone()];
+                parts.push(DeployRequest { names, placements, idempotency_key: key, ..request.clone() });
+            }
+        }
+    }
+    parts
+}
+
+fn all_names(parts: &[DeployRequest]) -> Vec<&String> {
+    parts.iter().flat_map(|part| &part.names).collect()
 }
 
 /// What makes two deploys under one key the same: everything that was typed, in the order of the fields.
 fn asked(args: &Deploy) -> String {
     let mut asked = serde_json::json!({
+        "for": args.compared.time, "continent": args.compared.continent.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "rate": args.compared.rate, "spread": args.spread.map(|over| format!("{over:?}")), "ttl": args.ttl,
         "name": args.name, "count": args.count, "provider": args.provider, "plan": args.plan, "region": args.region,
         "image": args.image, "image_id": args.image_id, "min_cpu": args.min_cpu, "min_memory": args.min_memory, "min_disk": args.min_disk,
         "max_hourly": args.max_hourly, "max_monthly": args.max_monthly, "ssh_key": args.ssh_key, "tag": args.tag,
@@ -436,19 +502,25 @@ fn explain(session: &Session, request: &DeployRequest) {
     ));
 }
 
-pub(super) fn table(placements: &[Placement]) -> Result<(), Error> {
+/// The best placements; with what the time costs that they are compared by, where one is.
+pub(super) fn table(placements: &[Placement], time: Option<Duration>) -> Result<(), Error> {
     /// More candidates than this nobody reads.
     const SHOWN: usize = 15;
-    let mut table = Table::new(&["PROVIDER", "PLAN", "REGION", "IMAGE", ">PER HOUR", ">PER MONTH"]);
+    let mut header = vec!["PROVIDER", "PLAN", "REGION", "IMAGE", ">PER HOUR", ">PER MONTH"];
+    header.extend(time.map(|_| ">FOR THE TIME"));
+    let mut table = Table::new(&header);
     for placement in placements.iter().take(SHOWN) {
-        table.row([
+        let price = placement.price.as_ref();
+        let mut row = vec![
             placement.provider.to_string(),
             placement.plan.clone(),
             placement.region.clone(),
             placement.image.clone(),
-            output::hourly(placement.price.as_ref()),
-            output::monthly(placement.price.as_ref()),
-        ]);
+            output::hourly(price),
+            output::monthly(price),
+        ];
+        row.extend(time.map(|time| output::for_time(price, time)));
+        table.row(row);
     }
     table.print()
 }

@@ -12,6 +12,7 @@ pub mod cost;
 pub mod delete;
 pub mod deploy;
 pub mod doctor;
+pub mod expire;
 mod finish;
 pub mod health;
 pub mod images;
@@ -68,6 +69,7 @@ pub async fn run(cli: Cli) -> Outcome {
                 Command::Images(args) => images::run(&session, &args).await,
                 Command::Budget(args) => budget::run(&session, &args).await,
                 Command::Cost(args) => cost::run(&session, &args).await,
+                Command::Expire(args) => expire::run(&session, &args).await,
                 Command::Ops(args) => ops::run(&session, &args).await,
                 Command::Orphans(args) => orphans::run(&session, &args).await,
                 Command::Adopt(args) => adopt::run(&session, &args).await,

@@ -1,7 +1,9 @@
 //! What a server has to be, as `plans` and `cheapest` take it, and the older names for plans and regions.
 
-use capsule_core::{Catalog, Error, ErrorKind, Lifecycle, Money, Plan, PlanKind, ProviderId, nearest};
-use capsule_engine::Request;
+use std::time::Duration;
+
+use capsule_core::{Catalog, Error, ErrorKind, Lifecycle, Money, Plan, PlanKind, ProviderId, Rates, nearest};
+use capsule_engine::{Continent, Request};
 use capsule_providers::templates::{self, Template};
 use clap::Args;
 
@@ -44,6 +46,32 @@ pub struct Wanted {
     /// Ask the providers even if a fresh answer is kept
     #[arg(long)]
     pub refresh: bool,
+}
+
+/// How offers are compared, and where they may be.
+#[derive(Debug, Args)]
+pub struct Compared {
+    /// Compare what so much time costs, such as 8h or 2160h, instead of an hour
+    #[arg(long = "for", value_name = "TIME", value_parser = super::deploy::duration)]
+    pub time: Option<Duration>,
+    /// Only regions on this continent, such as europe or north-america (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub continent: Vec<Continent>,
+    /// What one unit of another currency is worth, such as "EUR=1.08 USD": then their prices are compared (may be repeated)
+    #[arg(long, value_name = "RATE")]
+    pub rate: Vec<String>,
+}
+
+impl Compared {
+    /// The request with these wishes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for what is no rate.
+    pub(super) fn apply(&self, request: Request) -> Result<Request, Error> {
+        let mut rates = Rates::default();
+        self.rate.iter().try_for_each(|rate| rates.add(rate))?;
+        Ok(Request { duration: self.time, continents: self.continent.clone(), rates, ..request })
+    }
 }
 
 impl Wanted {

@@ -4,6 +4,7 @@ mod progress;
 mod table;
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use capsule_core::{Error, ErrorKind, Money, Price, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -103,6 +104,13 @@ pub fn hourly(price: Option<&Price>) -> String {
 /// A price per month for people, or that it is unknown.
 pub fn monthly(price: Option<&Price>) -> String {
     price.and_then(|price| price.monthly().ok()).map_or_else(|| "unknown".to_owned(), |money| rounded(money, 2))
+}
+
+/// What so much time costs, for people, or that it is unknown.
+pub fn for_time(price: Option<&Price>, time: Duration) -> String {
+    price
+        .and_then(|price| price.for_duration(time).ok())
+        .map_or_else(|| "unknown".to_owned(), |money| rounded(money, 2))
 }
 
 fn rounded(money: Money, places: usize) -> String {
