@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Lifecycle, Order, Power, Provider, ProviderId, RawBody, Result, Scope, Tags,
+    Leftovers, Lifecycle, Order, Power, Provider, ProviderId, RawBody, Result, Scope, Tags,
 };
 use capsule_engine::Record;
 use jiff::Timestamp;
@@ -112,6 +112,10 @@ impl Provider for Own {
     /// It stays as it is; the inventory forgets it.
     async fn delete(&self, _: &InstanceId) -> Result<()> {
         Ok(())
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
     }
 }
 

@@ -15,7 +15,7 @@ use crate::catalog::{Catalog, PlanKind};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Ledgers, Rate, Transport};
-use crate::instance::{Instance, InstanceId, Order, Power, ProviderId, Scope};
+use crate::instance::{Instance, InstanceId, Order, OwnerId, Power, ProviderId, Scope, Token};
 use crate::tariff::Tariff;
 
 /// A cloud that rents servers.
@@ -107,6 +107,66 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// - `delete_missing_is_ok`
     /// - `delete_leaves_nothing_billed`
     async fn delete(&self, id: &InstanceId) -> Result<()>;
+
+    /// The way to what create made beside servers; `None` where it makes nothing there that costs or belongs to one server.
+    ///
+    /// # Behavior
+    /// - `nothing_is_left_over_without_a_way_to_it`: where this is `None`, a server that vanishes leaves no bill
+    fn leftovers(&self) -> Option<&dyn Leftovers>;
+}
+
+/// Things that create made beside servers, and that outlived them: disks, firewalls. SSH keys are none of them, since the
+/// next server uses them again and they cost nothing.
+#[async_trait]
+pub trait Leftovers: Send + Sync {
+    /// Those of one installation that belong to no living server, in all regions that the settings allow, or an error.
+    ///
+    /// Somebody may be making the server of one at this moment: whoever acts on it looks into the journal first.
+    ///
+    /// # Behavior
+    /// - `leftovers_of_a_vanished_server_are_found`
+    /// - `what_belongs_to_a_living_server_is_not_left_over`
+    async fn leftovers(&self, owner: &OwnerId) -> Result<Vec<Leftover>>;
+
+    /// Deletes one. A missing one is Ok; one in use is [`ErrorKind::Conflict`].
+    ///
+    /// # Behavior
+    /// - `a_removed_leftover_is_gone`
+    async fn remove(&self, leftover: &Leftover) -> Result<()>;
+}
+
+/// A thing without its server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// Where it is and what the vendor calls it.
+    pub id: InstanceId,
+    /// What it is.
+    pub kind: LeftoverKind,
+    /// Its name at the vendor; empty where it has none.
+    pub name: String,
+    /// The token of the create that made it.
+    pub token: Token,
+    /// Its size, for a disk.
+    pub size_gib: Option<u64>,
+}
+
+/// What can be left over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftoverKind {
+    /// A disk, which costs.
+    Volume,
+    /// A firewall, which costs nothing.
+    SecurityGroup,
+}
+
+impl fmt::Display for LeftoverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            LeftoverKind::Volume => "volume",
+            LeftoverKind::SecurityGroup => "security group",
+        })
+    }
 }
 
 /// Who a provider is.

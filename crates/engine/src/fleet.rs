@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use capsule_core::{
-    Error, ErrorKind, Instance, InstanceId, InstanceStatus, Price, ProviderId, Result, Scope, Token, tags,
+    Error, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, Price, ProviderId, Result, Scope, Token, tags,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -46,6 +46,8 @@ pub struct Survey {
     pub pending: Vec<Pending>,
     /// Servers of the inventory that the provider, asked by id, says are gone.
     pub gone: Vec<Record>,
+    /// What create made beside servers that are no more, or why that could not be learned.
+    pub leftovers: Result<Vec<Leftover>>,
 }
 
 /// A server of which nothing is concluded yet.
@@ -161,6 +163,10 @@ impl Engine {
         let cloud = self.inner.cloud(provider).await?;
         let at = self.inner.clock.now();
         let listed = cloud.provider.list(&Scope::Owner(self.inner.owner.clone())).await?;
+        let leftovers = match cloud.provider.leftovers() {
+            Some(leftovers) => leftovers.leftovers(&self.inner.owner).await,
+            None => Ok(Vec::new()),
+        };
         // The journal is read after the list, operations before servers: whatever the list shows was written down before
         // it was sent, and an operation that ends meanwhile leaves its servers in the inventory.
         let open = self.open_operations().await?;
@@ -185,8 +191,29 @@ impl Engine {
             .buffered(GETS_AT_ONCE)
             .try_collect()
             .await?;
-        let gone = gone.into_iter().flatten().collect();
-        Ok(Survey { provider: provider.clone(), at, orphans, pending, gone })
+        let gone: Vec<Record> = gone.into_iter().flatten().collect();
+        // What is made at this moment has no server yet, and what the inventory still has may only not be listed.
+        let lives = |record: &&Record| record.gone_at.is_none() && !gone.iter().any(|gone| gone.id == record.id);
+        let living: HashSet<&Token> = records.iter().filter(lives).filter_map(|record| record.token.as_ref()).collect();
+        let leftovers = leftovers.map(|mut leftovers| {
+            leftovers.retain(|left| !known.tokens.contains_key(&left.token) && !living.contains(&left.token));
+            leftovers
+        });
+        Ok(Survey { provider: provider.clone(), at, orphans, pending, gone, leftovers })
+    }
+
+    /// Deletes what a [`survey`](Engine::survey) found without its server; a missing one is Ok.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub async fn remove_leftover(&self, leftover: &Leftover) -> Result<()> {
+        let cloud = self.inner.cloud(&leftover.id.provider).await?;
+        match cloud.provider.leftovers() {
+            Some(leftovers) => leftovers.remove(leftover).await,
+            None => {
+                Err(Error::new(ErrorKind::Unsupported, format!("Nothing is left over at {}.", leftover.id.provider)))
+            }
+        }
     }
 
     /// Writes down that servers of the inventory are gone, as a [`survey`](Engine::survey) found; their names are free

@@ -47,6 +47,7 @@ enum Call {
     List { scope: Which },
     Power { id: InstanceId, to: Power },
     Delete { id: InstanceId },
+    Leftovers { owner: OwnerId },
 }
 
 #[derive(Deserialize)]
@@ -110,6 +111,10 @@ async fn answer(provider: &dyn Provider, line: &str) -> Result<Value> {
         Call::List { scope } => shown(&provider.list(&scope.into()).await?),
         Call::Power { id, to } => shown(&provider.power(&id, to).await?),
         Call::Delete { id } => shown(&provider.delete(&id).await?),
+        Call::Leftovers { owner } => match provider.leftovers() {
+            Some(leftovers) => shown(&leftovers.leftovers(&owner).await?),
+            None => Ok(Value::Null),
+        },
     }
 }
 

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use capsule_core::{Catalog, Currency, Error, Instance, InstanceStatus, Life, Money, Price, RawBody};
+use capsule_core::{
+    Catalog, Currency, Error, Instance, InstanceStatus, Leftover, LeftoverKind, Life, Money, Price, RawBody,
+};
 use capsule_engine::{Adopt, Engine, Outcome as Operated, Record, Survey};
 use clap::Args;
 use futures_util::future::join_all;
@@ -15,7 +17,8 @@ use crate::session::Session;
 ///
 /// All providers are asked at once for servers with our owner tag. Orphans are those that neither the inventory nor an
 /// operation explains; what is too young, or of an operation that is not over, is left alone. Servers of the inventory
-/// that their provider says are gone are recorded as gone. A provider that fails is named, nothing is concluded about it,
+/// that their provider says are gone are recorded as gone. Disks and security groups whose server is no more are shown
+/// beside the orphans, and deleted with them. A provider that fails is named, nothing is concluded about it,
 /// and the exit code is 1.
 #[derive(Debug, Args)]
 pub struct Orphans {
@@ -25,7 +28,7 @@ pub struct Orphans {
     /// Take the orphans into the inventory
     #[arg(long, conflicts_with = "delete")]
     pub adopt: bool,
-    /// Delete the orphans. Asks on a terminal; elsewhere it needs --yes
+    /// Delete the orphans, and what others left behind. Asks on a terminal; elsewhere it needs --yes
     #[arg(long)]
     pub delete: bool,
     /// Do not ask
@@ -70,14 +73,24 @@ pub(super) async fn run(session: &Session, args: &Orphans) -> Outcome {
         }
     }
     let gone = record_gone(&engine, &surveys).await?;
+    let mut leftovers = Vec::new();
+    for survey in &mut surveys {
+        match std::mem::replace(&mut survey.leftovers, Ok(Vec::new())) {
+            Ok(found) => leftovers.extend(found),
+            Err(error) => {
+                errors.push(error.context(format!("What is left over at {} is not known", survey.provider)));
+            }
+        }
+    }
     let orphans = price(session, &mut surveys).await;
     let totals = totals(&orphans);
     if !session.json() {
         print(session, &orphans, &totals)?;
+        print_leftovers(&leftovers)?;
         tell(&surveys, &gone);
     }
 
-    let (mut adopted, mut outcomes) = (Vec::new(), Vec::new());
+    let (mut adopted, mut outcomes, mut removed) = (Vec::new(), Vec::new(), Vec::new());
     if args.adopt {
         for orphan in &orphans {
             let how = Adopt { name: None, foreign: false, price: orphan.price.clone(), goal: None };
@@ -86,9 +99,9 @@ pub(super) async fn run(session: &Session, args: &Orphans) -> Outcome {
                 Err(error) => errors.push(error.context(format!("{} was not adopted", orphan.instance.id))),
             }
         }
-    } else if args.delete && !orphans.is_empty() {
+    } else if args.delete && !(orphans.is_empty() && leftovers.is_empty()) {
         if !args.yes {
-            confirm::delete(&format!("{} and all data on it", named(&orphans)))?;
+            confirm::delete(&format!("{} and all data on it", named(&orphans, &leftovers)))?;
         }
         let progress = Progress::new(session.clock.clone());
         let ends = join_all(orphans.iter().map(|orphan| engine.destroy(&orphan.instance.id, &progress)));
@@ -98,16 +111,25 @@ pub(super) async fn run(session: &Session, args: &Orphans) -> Outcome {
                 Err(error) => errors.push(error),
             }
         }
+        for leftover in &leftovers {
+            match engine.remove_leftover(leftover).await {
+                Ok(()) => removed.push(leftover),
+                Err(error) => errors.push(error.context(format!("The {} {} stays", leftover.kind, leftover.id))),
+            }
+        }
     }
 
     if session.json() {
         let pending: Vec<_> = surveys.iter().flat_map(|survey| &survey.pending).collect();
         output::json(&serde_json::json!({
-            "orphans": orphans, "totals": totals, "pending": pending, "gone": gone,
-            "adopted": adopted, "outcomes": outcomes, "errors": errors,
+            "orphans": orphans, "totals": totals, "pending": pending, "gone": gone, "leftovers": leftovers,
+            "adopted": adopted, "outcomes": outcomes, "removed": removed, "errors": errors,
         }))?;
     } else {
         acted(session, args, &orphans, &adopted, &outcomes)?;
+        for leftover in removed {
+            output::note(format!("The {} {} is deleted.", leftover.kind, leftover.id));
+        }
     }
     finish::judge(&outcomes, errors)
 }
@@ -210,6 +232,26 @@ fn print(session: &Session, orphans: &[Orphan], totals: &[Total]) -> Result<(), 
     Ok(())
 }
 
+/// What create made beside servers that are no more.
+fn print_leftovers(leftovers: &[Leftover]) -> Result<(), Error> {
+    if leftovers.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&["LEFT OVER", "NAME", ">SIZE", "COSTS", "ID"]);
+    for leftover in leftovers {
+        table.row([
+            leftover.kind.to_string(),
+            leftover.name.clone(),
+            leftover.size_gib.map_or_else(|| "-".to_owned(), |gib| format!("{gib} GB")),
+            if leftover.kind == LeftoverKind::Volume { "price unknown" } else { "nothing" }.to_owned(),
+            leftover.id.to_string(),
+        ]);
+    }
+    table.print()?;
+    output::note("What is left over has no server any more; `orphans --delete` ends it.");
+    Ok(())
+}
+
 /// What is beside the orphans worth knowing.
 fn tell(surveys: &[Survey], gone: &[Record]) {
     for pending in surveys.iter().flat_map(|survey| &survey.pending) {
@@ -246,8 +288,8 @@ fn acted(
     Ok(())
 }
 
-fn named(orphans: &[Orphan]) -> String {
-    let names: Vec<String> =
-        orphans.iter().map(|Orphan { instance, .. }| format!("{} ({})", instance.name, instance.id)).collect();
-    names.join(", ")
+fn named(orphans: &[Orphan], leftovers: &[Leftover]) -> String {
+    let servers = orphans.iter().map(|Orphan { instance, .. }| format!("{} ({})", instance.name, instance.id));
+    let things = leftovers.iter().map(|leftover| format!("the {} {}", leftover.kind, leftover.id));
+    servers.chain(things).collect::<Vec<_>>().join(", ")
 }

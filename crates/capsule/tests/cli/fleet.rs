@@ -29,13 +29,14 @@ fn age(program: &Program, minutes: i64) {
 }
 
 /// The provider has no servers any more, and nobody of us deleted them.
-fn vanish(program: &Program) {
+fn vanish(program: &Program, provider: &str) {
     meanwhile(program, |world| {
-        let cloud = world.clouds.get_mut("digitalocean").unwrap();
+        let cloud = world.clouds.get_mut(provider).unwrap();
         let ids: Vec<String> = cloud.machines.iter().map(|machine| machine.id.clone()).collect();
         for id in ids {
             let machine = cloud.machines.get_mut(&id).unwrap();
-            machine.timeline = Timeline::new(machine.born_at, State::Gone);
+            // So long ago that whatever hung on it has come off.
+            machine.timeline = Timeline::new(machine.born_at - SignedDuration::from_mins(1), State::Gone);
         }
     });
 }
@@ -102,7 +103,7 @@ fn a_provider_that_does_not_answer_is_named_and_nothing_is_concluded_about_it() 
     lose_journal(&program);
     age(&program, 90);
     program.sandbox(&["orphans", "--adopt"]).exits(0);
-    vanish(&program);
+    vanish(&program, "digitalocean");
     program.run(&["sandbox", "fault", "digitalocean:droplets.list:status=503x*"]).exits(0);
     let run = program.sandbox(&["-o", "json", "orphans"]).exits(1);
     assert_eq!(run.json()["errors"][0]["provider"], "digitalocean");
@@ -121,13 +122,30 @@ fn a_server_that_its_provider_lost_leaves_the_inventory() {
     lose_journal(&program);
     age(&program, 90);
     program.sandbox(&["orphans", "--adopt"]).exits(0);
-    vanish(&program);
+    vanish(&program, "digitalocean");
     let told = program.sandbox(&["orphans"]).exits(0);
     assert!(told.stderr.contains("web") && told.stderr.contains("recorded as gone"), "{told:?}");
     assert!(!program.sandbox(&["orphans"]).exits(0).stderr.contains("web"), "once is enough");
     let ops = program.sandbox(&["-o", "json", "ops"]).exits(0).json();
     assert_eq!(ops["operations"][0]["kind"], "vanished");
     program.sandbox(&[&["deploy", "web"], &DEPLOY[..]].concat()).exits(0);
+}
+
+#[test]
+fn a_volume_without_its_server_is_found_and_deleted() {
+    let program = Program::new();
+    program.sandbox(&["deploy", "web", "--min-cpu", "1", "--provider", "scaleway"]).exits(0);
+    let find = || program.sandbox(&["-o", "json", "orphans", "--provider", "scaleway"]).exits(0).json();
+    assert_eq!(find()["leftovers"], serde_json::json!([]), "its server lives");
+    lose_journal(&program);
+    vanish(&program, "scaleway");
+    assert_eq!(find()["leftovers"][0]["kind"], "volume");
+    assert_eq!(program.ledger().living().len(), 1);
+    let told = program.sandbox(&["orphans"]).exits(0);
+    assert!(told.stdout.contains("LEFT OVER") && told.stdout.contains("volume"), "{told:?}");
+    let deleted = program.sandbox(&["-o", "json", "orphans", "--delete", "--yes"]).exits(0).json();
+    assert_eq!(deleted["removed"].as_array().unwrap().len(), 1);
+    assert_eq!(program.ledger().living().len(), 0);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Clock, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Lifecycle, ManualClock, Order, OwnerId, PlanKind, Power, Provider, ProviderId, RawBody, Result,
-    Retry, Scope, Tags,
+    InstanceStatus, Leftovers, Lifecycle, ManualClock, Order, OwnerId, PlanKind, Power, Provider, ProviderId, RawBody,
+    Result, Retry, Scope, Tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Look, OnFailure, Options, Placement, Prospect, Providers, Readiness,
@@ -294,6 +294,10 @@ impl Provider for TestCloud {
             self.with(id, |server| server.deleted.get_or_insert(now).to_owned());
         }
         Ok(())
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
     }
 }
 

@@ -5,6 +5,7 @@ mod billing;
 mod convert;
 mod credentials;
 mod launch;
+mod leftovers;
 mod offers;
 mod query;
 mod sign;
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use capsule_core::http::{Lane, parse_base};
 use capsule_core::{
     Account, Capabilities, Catalog, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Lifecycle, Order, PlanKind, Power, Provider, Result, Scope, Setting, Settings, tags,
+    InstanceStatus, Leftovers, Lifecycle, Order, PlanKind, Power, Provider, Result, Scope, Setting, Settings, tags,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::ExposeSecret;
@@ -283,5 +284,9 @@ impl Provider for Aws {
         teardown::teardown(&self.api, id).await?;
         self.buried.lock().expect("no panic happens under this lock").insert(id.clone());
         Ok(())
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        Some(self)
     }
 }

@@ -67,12 +67,15 @@ async fn sweep(api: &Api, region: &str, native: &str, token: &str) -> Result<boo
 fn gone(deleted: Result<()>) -> Result<bool> {
     match deleted {
         Ok(()) => Ok(true),
-        Err(error) if matches!(error.native_code(), Some("InvalidGroup.NotFound" | "InvalidVolume.NotFound")) => {
-            Ok(true)
-        }
+        Err(error) if is_missing(&error) => Ok(true),
         Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the vendor says that a group or a disk is not there.
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(error.native_code(), Some("InvalidGroup.NotFound" | "InvalidVolume.NotFound"))
 }
 
 async fn pause(api: &Api, end: jiff::Timestamp, id: &InstanceId, what: &str) -> Result<()> {

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result, Retry, Scope, Setting,
-    Settings, SshKey,
+    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result, Retry, Scope,
+    Setting, Settings, SshKey,
 };
 use futures_util::future::{join, try_join, try_join_all, try_join3};
 use secrecy::ExposeSecret;
@@ -300,6 +300,10 @@ impl Provider for DigitalOcean {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             answered => answered,
         }
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
     }
 }
 

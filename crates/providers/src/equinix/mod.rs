@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, Result, Scope, Setting, SshKey,
+    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, Result, Scope, Setting, SshKey,
 };
 use futures_util::future::{try_join_all, try_join4};
 use http::HeaderName;
@@ -226,6 +226,10 @@ impl Provider for Equinix {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             answered => answered,
         }
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
     }
 }
 

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
+    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
 };
 use futures_util::future::{try_join, try_join_all};
 use http::HeaderName;
@@ -262,6 +262,10 @@ impl Provider for Hivelocity {
             }
             Some(status) => Err(convert::cannot_end(id, status)),
         }
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
     }
 }
 

@@ -12,7 +12,7 @@ use base64::Engine;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
+    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
 };
 use futures_util::future::try_join4;
 use secrecy::SecretString;
@@ -195,6 +195,10 @@ impl Provider for Linode {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             answered => answered,
         }
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
     }
 }
 

@@ -67,8 +67,13 @@ pub(super) struct Volume {
 #[derive(Debug, Deserialize)]
 pub(super) struct BlockVolume {
     pub(super) id: String,
+    pub(super) name: Option<String>,
+    /// In bytes.
+    pub(super) size: Option<u64>,
     pub(super) status: Option<String>,
     pub(super) tags: Option<Vec<String>>,
+    /// What it hangs on.
+    pub(super) references: Option<Vec<serde::de::IgnoredAny>>,
 }
 
 /// A kind of server; its name is the key that it stands under.
@@ -270,12 +275,24 @@ impl Api {
     ///
     /// <https://www.scaleway.com/en/developers/api/block/#path-volume-list-volumes>
     pub(super) async fn volumes(&self, zone: &str, tag: &str) -> Result<Vec<BlockVolume>> {
+        let call = Call::get("volumes.list", format!("/block/v1/zones/{}/volumes", encode(zone)));
+        self.list_volumes(zone, call.query("tags", tag)).await
+    }
+
+    async fn list_volumes(&self, zone: &str, call: Call) -> Result<Vec<BlockVolume>> {
         #[derive(Deserialize)]
         struct Body {
             volumes: Vec<BlockVolume>,
         }
-        let call = Call::get("volumes.list", format!("/block/v1/zones/{}/volumes", encode(zone))).query("tags", tag);
         self.list(&format!("volumes in {zone}"), call, "page_size", |reply| Ok(reply.json::<Body>()?.volumes)).await
+    }
+
+    /// The volumes of a project in a zone whose name holds a word.
+    ///
+    /// <https://www.scaleway.com/en/developers/api/block/#path-volume-list-volumes>
+    pub(super) async fn volumes_named(&self, zone: &str, project: &str, name: &str) -> Result<Vec<BlockVolume>> {
+        let call = Call::get("volumes.list", format!("/block/v1/zones/{}/volumes", encode(zone)));
+        self.list_volumes(zone, call.query("project_id", project).query("name", name)).await
     }
 
     /// Replaces the tags of a volume.

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use capsule_core::http::{Diagnosis, Reply};
 use capsule_core::tags::{FlatTags, OWNER, TOKEN};
 use capsule_core::{
-    Account, Addresses, Effect, Error, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Power, PublicKey,
-    RawBody, Result, Retry, Scope, SshKey, nearest,
+    Account, Addresses, Effect, Error, ErrorKind, Instance, InstanceId, InstanceStatus, Order, OwnerId, Power,
+    PublicKey, RawBody, Result, Retry, Scope, SshKey, nearest,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -216,6 +216,11 @@ pub(super) fn gather(found: Vec<Seen>, scope: &Scope) -> Vec<Seen> {
         .collect()
 }
 
+/// How the name of a volume begins that create made; the token follows.
+pub(super) fn volume_prefix(owner: &OwnerId) -> String {
+    format!("capsule-{owner}-")
+}
+
 /// The tag that finds the volumes of a server after its end.
 pub(super) fn volume_tag(id: &InstanceId) -> Result<String> {
     TAGS.encode(VOLUME_OF, &id.native)
@@ -294,7 +299,7 @@ fn root_bytes(disk_gib: Option<u64>) -> Result<u64> {
 pub(super) fn new_server<'a>(order: &'a Order, project: &'a str, tags: &'a [String]) -> Result<api::NewServer<'a>> {
     let root = api::NewVolume {
         // Whoever finds this volume alone can tell whose it was.
-        name: format!("capsule-{}-{}", order.owner, order.token),
+        name: format!("{}{}", volume_prefix(&order.owner), order.token),
         size: root_bytes(order.spec.disk_gib)?,
         volume_type: "sbs_volume",
     };

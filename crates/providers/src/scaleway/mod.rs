@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod leftovers;
 mod making;
 mod offers;
 mod removal;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, Lifecycle,
-    Order, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, Leftovers,
+    Lifecycle, Order, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting,
 };
 use futures_util::future::{OptionFuture, join, try_join, try_join_all};
 use http::HeaderName;
@@ -245,6 +246,10 @@ impl Provider for Scaleway {
 
     async fn delete(&self, id: &InstanceId) -> Result<()> {
         self.remove(id).await
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        Some(self)
     }
 }
 

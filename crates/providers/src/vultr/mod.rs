@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result, Scope,
-    Setting, SshKey,
+    InstanceStatus, Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result,
+    Scope, Setting, SshKey,
 };
 use futures_util::future::{try_join, try_join_all, try_join4};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -259,6 +259,10 @@ impl Provider for Vultr {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             answered => answered,
         }
+    }
+
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
     }
 }
 

@@ -42,6 +42,10 @@ bullets! {
     delete_ends_in_none,
     delete_missing_is_ok,
     delete_leaves_nothing_billed,
+    nothing_is_left_over_without_a_way_to_it,
+    leftovers_of_a_vanished_server_are_found,
+    what_belongs_to_a_living_server_is_not_left_over,
+    a_removed_leftover_is_gone,
 }
 
 type Outcome = Result<(), Failed>;
@@ -378,5 +382,52 @@ async fn delete_leaves_nothing_billed(ground: &Ground) -> Outcome {
     check!(left.is_empty(), "{left:?} is left behind");
     let after = ground.witness.everything().await?;
     check!(after == before, "{before:?} was billed before, {after:?} is now");
+    Ok(())
+}
+
+async fn nothing_is_left_over_without_a_way_to_it(ground: &Ground) -> Outcome {
+    let server = ground.running("vanished").await?;
+    ground.vanish(&server).await?;
+    let left = ground.witness.billed(&ground.owner).await?;
+    check!(ground.provider.leftovers().is_some() || left.is_empty(), "{left:?} is left, and there is no way to it");
+    Ok(())
+}
+
+async fn leftovers_of_a_vanished_server_are_found(ground: &Ground) -> Outcome {
+    let Some(leftovers) = ground.provider.leftovers() else { return Ok(()) };
+    let server = ground.running("vanished").await?;
+    ground.vanish(&server).await?;
+    let found = leftovers.leftovers(&ground.owner).await?;
+    check!(!found.is_empty(), "nothing is found");
+    let token = server.tags.token();
+    check!(found.iter().all(|left| Some(left.token.as_str()) == token), "{found:?} is of another order");
+    let others = leftovers.leftovers(&ground.neighbour).await?;
+    check!(others.is_empty(), "{others:?} is shown to somebody else");
+    Ok(())
+}
+
+async fn what_belongs_to_a_living_server_is_not_left_over(ground: &Ground) -> Outcome {
+    let Some(leftovers) = ground.provider.leftovers() else { return Ok(()) };
+    ground.running("living").await?;
+    let found = leftovers.leftovers(&ground.owner).await?;
+    check!(found.is_empty(), "{found:?} counts as left over");
+    Ok(())
+}
+
+async fn a_removed_leftover_is_gone(ground: &Ground) -> Outcome {
+    let Some(leftovers) = ground.provider.leftovers() else { return Ok(()) };
+    let server = ground.running("vanished").await?;
+    ground.vanish(&server).await?;
+    let found = leftovers.leftovers(&ground.owner).await?;
+    for left in &found {
+        leftovers.remove(left).await?;
+    }
+    let still = leftovers.leftovers(&ground.owner).await?;
+    check!(still.is_empty(), "{still:?} was removed and is there");
+    let billed = ground.witness.billed(&ground.owner).await?;
+    check!(billed.is_empty(), "{billed:?} goes on costing");
+    for left in &found {
+        leftovers.remove(left).await?;
+    }
     Ok(())
 }

@@ -57,6 +57,9 @@ pub(crate) trait Witness: Send + Sync {
     /// Whether everything here vanishes by itself after the trial.
     fn is_disposable(&self) -> bool;
 
+    /// Ends a server behind the driver's back, and nothing of what is beside it.
+    async fn vanish(&self, id: &InstanceId) -> Result<(), Failed>;
+
     /// Servers like this one under these names, where making each by a call of its own would take too long; their ids.
     async fn multiply(&self, like: &InstanceId, names: &[String]) -> Result<Option<Vec<String>>, Failed>;
 }
@@ -150,6 +153,13 @@ impl Ground {
             }
             self.pause().await;
         }
+    }
+
+    /// A server is gone, nobody asked for that, and it shows everywhere.
+    pub(crate) async fn vanish(&self, server: &Instance) -> Result<(), Failed> {
+        self.witness.vanish(&server.id).await?;
+        self.past_the_lag().await;
+        Ok(())
     }
 
     /// Until well after the vendor should be done.

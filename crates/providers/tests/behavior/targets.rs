@@ -8,7 +8,8 @@ use capsule_core::http::{HttpTransport, Ledgers, Transport};
 use capsule_core::{Clock, Connect, InstanceId, ManualClock, OwnerId, PlanKind, ProviderId, SettingValue, Settings};
 use capsule_sim::{
     Fault, Machine, OTHER_AWS_ACCESS_KEY, OTHER_AWS_SECRET_KEY, OTHER_KEY, OTHER_PROJECT, Options,
-    SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY, SANDBOX_KEY, SANDBOX_PROJECT, Serving, Sim, What, World,
+    SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY, SANDBOX_KEY, SANDBOX_PROJECT, Serving, Sim, State, Timeline, What,
+    World,
 };
 use libtest_mimic::Failed;
 use url::Url;
@@ -311,11 +312,9 @@ impl Witness for Books {
     }
 
     async fn user_data(&self, id: &InstanceId) -> Result<Option<String>, Failed> {
-        // A driver may write a kind before the vendor's own id.
-        let is_it = |own: &str| id.native == own || id.native.strip_suffix(own).is_some_and(|kind| kind.ends_with('-'));
         let user_data = |world: &World| {
             let machines = &world.clouds.get(id.provider.as_str())?.machines;
-            machines.iter().find(|machine| is_it(&machine.id))?.user_data.clone()
+            machines.iter().find(|machine| is_own(id, &machine.id))?.user_data.clone()
         };
         Ok(self.sim.look(user_data)?)
     }
@@ -328,6 +327,18 @@ impl Witness for Books {
 
     fn is_disposable(&self) -> bool {
         true
+    }
+
+    async fn vanish(&self, id: &InstanceId) -> Result<(), Failed> {
+        let now = self.sim.clock().now();
+        self.sim
+            .edit(|world| {
+                let cloud = world.clouds.entry(self.provider.to_string()).or_default();
+                let own = cloud.machines.iter().find(|machine| is_own(id, &machine.id))?.id.clone();
+                cloud.machines.get_mut(&own)?.timeline = Timeline::new(now, State::Gone);
+                Some(())
+            })?
+            .ok_or_else(|| "the simulator does not know the server".into())
     }
 
     async fn multiply(&self, like: &InstanceId, names: &[String]) -> Result<Option<Vec<String>>, Failed> {
@@ -349,4 +360,9 @@ impl Witness for Books {
         })?;
         Ok(Some(twins.ok_or("the simulator does not know the first server")?))
     }
+}
+
+/// Whether `own` is the vendor's own id of a server: a driver may write a kind before it.
+fn is_own(id: &InstanceId, own: &str) -> bool {
+    id.native == own || id.native.strip_suffix(own).is_some_and(|kind| kind.ends_with('-'))
 }

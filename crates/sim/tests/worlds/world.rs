@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use capsule_core::http::{ByteStream, Ledgers, SendError, Transport};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Instance, InstanceId, Order as CreateOrder, OwnerId,
-    Power, Provider, ProviderId, Result, Scope, SettingValue, Settings, Tags,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Instance, InstanceId, Leftovers, Order as CreateOrder,
+    OwnerId, Power, Provider, ProviderId, Result, Scope, SettingValue, Settings, Tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Finish, OnFailure, Options, Outcome, Placement, Providers, Silent,
@@ -452,5 +452,8 @@ impl Provider for Blind {
     }
     async fn delete(&self, id: &InstanceId) -> Result<()> {
         self.0.delete(id).await
+    }
+    fn leftovers(&self) -> Option<&dyn Leftovers> {
+        self.0.leftovers()
     }
 }

@@ -185,6 +185,10 @@ pub(in crate::aws) struct MachineImage {
 #[serde(rename_all = "camelCase")]
 pub(in crate::aws) struct SecurityGroup {
     pub group_id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub group_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub tag_set: Vec<Tag>,
 }
 
 /// A disk.
@@ -194,6 +198,10 @@ pub(in crate::aws) struct Volume {
     pub volume_id: String,
     #[serde(default, deserialize_with = "or_default")]
     pub status: String,
+    #[serde(default, deserialize_with = "parsed")]
+    pub size: Option<u64>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub tag_set: Vec<Tag>,
 }
 
 /// What RunInstances is told. Always exactly one server.

@@ -1,0 +1,68 @@
+//! Disks and security groups whose server is no more: it was ended elsewhere, or a delete was cut short.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use capsule_core::{InstanceId, Leftover, LeftoverKind, Leftovers, OwnerId, Result, Token, tags};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::api::Tag;
+use super::{Aws, convert, offers, teardown};
+
+#[async_trait]
+impl Leftovers for Aws {
+    async fn leftovers(&self, owner: &OwnerId) -> Result<Vec<Leftover>> {
+        let lists: Vec<Vec<Leftover>> = stream::iter(self.regions().await?)
+            .map(|region| async move {
+                let found = self.leftovers_in(&region, owner).await;
+                found.map_err(|error| offers::in_region(&region, error))
+            })
+            .buffered(offers::AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(lists.into_iter().flatten().collect())
+    }
+
+    async fn remove(&self, leftover: &Leftover) -> Result<()> {
+        let (region, native) = (leftover.id.region.as_str(), leftover.id.native.as_str());
+        let deleted = match leftover.kind {
+            LeftoverKind::Volume => self.api.delete_volume(region, native).await,
+            LeftoverKind::SecurityGroup => self.api.delete_security_group(region, native).await,
+        };
+        match deleted {
+            Err(error) if teardown::is_missing(&error) => Ok(()),
+            deleted => deleted,
+        }
+    }
+}
+
+impl Aws {
+    async fn leftovers_in(&self, region: &str, owner: &OwnerId) -> Result<Vec<Leftover>> {
+        let tagged = format!("tag:{}", tags::OWNER);
+        let filters = [(tagged.as_str(), owner.as_str())];
+        let volumes = self.api.volumes_tagged(region, tags::OWNER, owner.as_str()).await?;
+        let groups = self.api.describe_security_groups(region, &filters).await?;
+        if volumes.is_empty() && groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Servers after things: whatever was made meanwhile has its server in this list.
+        let servers = self.api.describe_instances(region, &filters).await?;
+        let living = servers.iter().filter(|item| !convert::is_terminated(&item.instance));
+        let living: HashSet<String> =
+            living.filter_map(|item| convert::tags(&item.instance).token().map(str::to_owned)).collect();
+        let left = |native: String, kind, name: String, labels: &[Tag], size_gib| {
+            let token = labels.iter().find(|tag| tag.key == tags::TOKEN && !living.contains(&tag.value))?;
+            let token: Token = token.value.parse().ok()?;
+            Some(Leftover { id: InstanceId::new(convert::PROVIDER, region, native), kind, name, token, size_gib })
+        };
+        let volumes = volumes.into_iter().filter(|volume| volume.status == "available").filter_map(|volume| {
+            let named = volume.tag_set.iter().find(|tag| tag.key == convert::NAME);
+            let name = named.map(|tag| tag.value.clone()).unwrap_or_default();
+            left(volume.volume_id, LeftoverKind::Volume, name, &volume.tag_set, volume.size)
+        });
+        let groups = groups.into_iter().filter_map(|group| {
+            left(group.group_id, LeftoverKind::SecurityGroup, group.group_name, &group.tag_set, None)
+        });
+        Ok(volumes.chain(groups).collect())
+    }
+}
