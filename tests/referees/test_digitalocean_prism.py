@@ -44,7 +44,7 @@ def example(name):
 def whole(answer):
     """An example shows one page of a longer list. Here it is all there is."""
     if "meta" in answer:
-        (items,) = [value for key, value in answer.items() if key not in ("links", "meta")]
+        (items,) = [value for value in answer.values() if isinstance(value, list)]
         answer["meta"]["total"] = len(items)
         answer["links"] = {}
 
@@ -115,6 +115,7 @@ CALLS = {
     "stop by force": ("power", {"id": ID, "to": "force_off"}, [], FINISHING),
     "reboot": ("power", {"id": ID, "to": "reboot"}, [], FINISHING),
     "delete": ("delete", {"id": ID}, [], []),
+    "statement": ("statement", {}, [], []),
 }
 
 
@@ -145,6 +146,8 @@ REACHED_BY = {
     "GET /v2/account/keys": CALLS["create one"],
     "POST /v2/account/keys": CALLS["create one"],
     "GET /v2/actions/{action_id}": CALLS["stop"],
+    "GET /v2/customers/my/balance": CALLS["statement"],
+    "GET /v2/customers/my/invoices": CALLS["statement"],
     "GET /v2/droplets": CALLS["list"],
     "POST /v2/droplets": CALLS["create one"],
     "GET /v2/droplets/{droplet_id}": CALLS["get"],

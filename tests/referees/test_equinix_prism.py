@@ -50,6 +50,12 @@ def pages(count):
     return on("GET /projects/{id}/devices"), change
 
 
+def counted(answer):
+    """Prism's example of any text is the word `string`."""
+    for usage in answer["usages"]:
+        usage["total"] = "1.50"
+
+
 @pytest.fixture(scope="module")
 def prism(prism_mock):
     return prism_mock(PROVIDER)
@@ -96,6 +102,7 @@ CALLS = {
     "stop by force": ("power", {"id": ID, "to": "force_off"}, [state("active")]),
     "reboot": ("power", {"id": ID, "to": "reboot"}, [state("active")]),
     "delete": ("delete", {"id": ID}, []),
+    "statement": ("statement", {}, [(on("GET /projects/{id}/usages"), counted)]),
 }
 
 
@@ -130,6 +137,7 @@ def test_a_request_that_breaks_the_description_is_noticed(prism):
 REACHED_BY = {
     "GET /projects/{id}": CALLS["verify"],
     "GET /projects/{id}/plans": CALLS["catalog"],
+    "GET /projects/{id}/usages": CALLS["statement"],
     "GET /locations/metros": CALLS["catalog"],
     "GET /operating-systems": CALLS["catalog"],
     "GET /capacity/metros": CALLS["catalog"],

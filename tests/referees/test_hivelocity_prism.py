@@ -16,7 +16,7 @@ ID = "hivelocity/NYC1/41007"
 # A real key's shape; the private half was never kept.
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 # How many calls the driver's api.rs writes; the five of a collection of servers stand for two operations each.
-CALLS_IN_THE_DRIVER = 17
+CALLS_IN_THE_DRIVER = 19
 
 
 def order(names, **changes):
@@ -97,6 +97,7 @@ CALLS = {
     "verify": ("verify", {}, [], []),
     "catalog": ("catalog", {}, [], []),
     "list": ("list", {"scope": "all"}, [], []),
+    "statement": ("statement", {}, [], []),
     "list by owner": ("list", {"scope": {"owner": OWNER}}, [], []),
     "list by token": ("list", {"scope": {"token": TOKEN}}, [], PAST),
     "get": ("get", {"id": ID}, [], []),
@@ -149,6 +150,8 @@ def test_a_request_that_breaks_the_description_is_noticed(prism):
 SEVERAL_METAL = CALLS["create bare metal, several"]
 REACHED_BY = {
     "GET /profile/basic": CALLS["verify"],
+    "GET /invoice/unpaid": CALLS["statement"],
+    "GET /credit/total": CALLS["statement"],
     "GET /inventory/product": CALLS["catalog"],
     "GET /inventory/locations": CALLS["catalog"],
     "GET /product/{productId}/operating-systems": CALLS["catalog"],

@@ -72,6 +72,9 @@ def judged(prism, seen):
         seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
+# The description's own example of an account breaks its schema, so Prism makes one up.
+MADE_UP = "GET /account"
+
 # Every call of the trait, in every state that makes the driver send something else.
 CALLS = {
     "verify": ("verify", {}, []),
@@ -87,13 +90,14 @@ CALLS = {
     "stop": ("power", {"id": ID, "to": "off"}, []),
     "reboot": ("power", {"id": ID, "to": "reboot"}, []),
     "delete": ("delete", {"id": ID}, []),
+    "statement": ("statement", {}, []),
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_every_request_is_valid(name, prism, connect, judged):
     call, arguments, alter = CALLS[name]
-    prism.script([], alter)
+    prism.script([(on(MADE_UP), "dynamic=true")], alter)
     with connect() as driver:
         driver.ok(call, **arguments)
 
@@ -113,6 +117,7 @@ def test_a_request_that_breaks_the_description_is_noticed(prism):
 REACHED_BY = {
     "GET /profile": CALLS["verify"],
     "GET /profile/grants": CALLS["verify a restricted user"],
+    "GET /account": CALLS["statement"],
     "GET /regions": CALLS["catalog"],
     "GET /regions/availability": CALLS["catalog"],
     "GET /linode/types": CALLS["catalog"],
@@ -133,7 +138,8 @@ def test_every_example_answer_is_read(name, prism, connect):
     answers = list(prism.contract.examples(prism.contract.operation(*name.split(" "))))
     assert answers, f"the description has no answer for {name}"
     for status, _ in answers:
-        prism.script([(on(name), f"code={status}")], alter)
+        dynamic = ", dynamic=true" if name == MADE_UP else ""
+        prism.script([(on(name), f"code={status}{dynamic}")], alter)
         with connect() as driver:
             driver.ok(call, **arguments)
         assert status in [exchange.status for exchange in prism.exchanges if str(exchange.operation) == name]

@@ -5,6 +5,7 @@ import collections
 import pytest
 import requests
 from scaleway import Client, ScalewayException
+from scaleway.billing.v2beta1 import BillingV2Beta1API
 from scaleway.block.v1 import BlockV1API
 from scaleway.iam.v1alpha1 import IamV1Alpha1API
 from scaleway.instance.v1 import ServerAction, ServerState, VolumeServerTemplate, VolumeVolumeType
@@ -31,8 +32,8 @@ class Scaleway:
             default_zone=ZONE,
         )
         # The sandbox's key is no UUID.
-        apis = [InstanceUtilsV1API, BlockV1API, IamV1Alpha1API, MarketplaceV2API]
-        self.instance, self.block, self.iam, self.market = (api(client, bypass_validation=True) for api in apis)
+        apis = [InstanceUtilsV1API, BlockV1API, IamV1Alpha1API, MarketplaceV2API, BillingV2Beta1API]
+        self.instance, self.block, self.iam, self.market, self.billing = (api(client, bypass_validation=True) for api in apis)
 
     def create(self, name, **changes):
         root = VolumeServerTemplate(size=20_000_000_000, volume_type=VolumeVolumeType.SBS_VOLUME, name=f"root of {name}")
@@ -162,6 +163,16 @@ def test_a_list_of_several_pages_is_whole(sandbox):
     assert sorted(server.name for server in scw.instance.list_servers_all(per_page=50)) == names
     assert [server.name for server in scw.instance.list_servers(per_page=2).servers] == ["many-119", "many-118"]
     assert len(scw.block.list_volumes_all(include_deleted=False, page_size=50)) == 120
+
+
+def test_what_was_consumed_is_read_by_the_sdk(sandbox):
+    """No description of billing exists, so the SDK alone judges its shape."""
+    scw = Scaleway(sandbox["scaleway"])
+    scw.create("costly")
+    consumed = scw.billing.list_consumptions_all(project_id=PROJECT)
+    (server,) = [one for one in consumed if one.resource_name == "costly"]
+    assert (server.product_name, server.project_id, server.unit, server.billed_quantity) == (TYPE, PROJECT, "hour", "1")
+    assert (server.value.currency_code, server.value.units, server.value.nanos) == ("EUR", 0, 8_800_000)
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ CALLS = {
     "verify": ("verify", {}, []),
     "catalog": ("catalog", {}, []),
     "list": ("list", {"scope": "all"}, []),
+    "statement": ("statement", {}, []),
     "list by token": ("list", {"scope": {"token": TOKEN}}, []),
     "list two pages": ("list", {"scope": {"owner": OWNER}}, [(is_first_page, first_of_two)]),
     "get": ("get", {"id": MACHINE}, []),
@@ -135,6 +136,7 @@ def test_a_request_that_breaks_the_description_is_noticed(prism):
 # The driver's name for each operation, the vendor's, and the call that reaches it.
 REACHED_BY = {
     "account.get": ("GET /account", "verify"),
+    "charges.pending": ("GET /billing/pending-charges", "statement"),
     "instances.list": ("GET /instances", "list"),
     "instances.create": ("POST /instances", "create"),
     "instances.get": ("GET /instances/{instance-id}", "get"),

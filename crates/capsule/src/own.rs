@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Leftovers, Lifecycle, Order, Power, Provider, ProviderId, RawBody, Result, Scope, Tags,
+    Leftovers, Lifecycle, Order, Power, Provider, ProviderId, RawBody, Result, Scope, Statements, Tags,
 };
 use capsule_engine::Record;
 use jiff::Timestamp;
@@ -115,6 +115,10 @@ impl Provider for Own {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
         None
     }
 }

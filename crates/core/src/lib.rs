@@ -19,6 +19,7 @@ pub mod price;
 pub mod provider;
 pub mod rates;
 pub mod ssh;
+pub mod statement;
 pub mod tags;
 pub mod tariff;
 
@@ -38,5 +39,6 @@ pub use provider::{
 };
 pub use rates::Rates;
 pub use ssh::PublicKey;
+pub use statement::{Statement, StatementLine, Statements};
 pub use tags::Tags;
 pub use tariff::{Location, Part, Rate, Tariff, Transfer};

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Ledgers, Rate, Transport};
 use crate::instance::{Instance, InstanceId, Order, OwnerId, Power, ProviderId, Scope, Token};
+use crate::statement::Statements;
 use crate::tariff::Tariff;
 
 /// A cloud that rents servers.
@@ -113,6 +114,13 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// # Behavior
     /// - `nothing_is_left_over_without_a_way_to_it`: where this is `None`, a server that vanishes leaves no bill
     fn leftovers(&self) -> Option<&dyn Leftovers>;
+
+    /// The way to what the vendor says that it charges; `None` where its API does not tell, or only for money.
+    ///
+    /// # Behavior
+    /// - `a_statement_grows_with_a_server`
+    /// - `a_statement_refuses_a_wrong_key`: [`ErrorKind::Unauthenticated`]
+    fn statements(&self) -> Option<&dyn Statements>;
 }
 
 /// Things that create made beside servers, and that outlived them: disks, firewalls. SSH keys are none of them, since the

@@ -237,4 +237,4 @@ pub(crate) fn accounts(records: Vec<Record>, switched: &[Switched]) -> Vec<Accou
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

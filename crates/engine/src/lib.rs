@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod operation;
 pub mod placement;
 pub mod readiness;
+pub mod reconcile;
 pub mod state;
 
 mod flow;

@@ -48,6 +48,7 @@ enum Call {
     Power { id: InstanceId, to: Power },
     Delete { id: InstanceId },
     Leftovers { owner: OwnerId },
+    Statement,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +114,10 @@ async fn answer(provider: &dyn Provider, line: &str) -> Result<Value> {
         Call::Delete { id } => shown(&provider.delete(&id).await?),
         Call::Leftovers { owner } => match provider.leftovers() {
             Some(leftovers) => shown(&leftovers.leftovers(&owner).await?),
+            None => Ok(Value::Null),
+        },
+        Call::Statement => match provider.statements() {
+            Some(statements) => shown(&statements.statement().await?),
             None => Ok(Value::Null),
         },
     }

@@ -19,6 +19,7 @@
 //! make are answered with the vendor's "not found".
 
 pub mod catalog;
+mod charges;
 pub mod dialect;
 pub mod dialects;
 pub mod fault;

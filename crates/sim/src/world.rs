@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::catalog::Plan;
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::guest::{Name, Node, Trouble};
@@ -255,6 +256,11 @@ impl<'a> View<'a> {
     /// The time of the request.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The plan with that code.
+    pub(crate) fn plan(&self, id: &str) -> Option<&'static Plan> {
+        self.dialect.catalog().plan(id)
     }
 
     /// The account with that key or access key id.

@@ -3,7 +3,7 @@ use capsule_engine::ledger::{By, Group, Purse, month_end, summary};
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 
-use super::Outcome;
+use super::{Outcome, reconcile};
 use crate::output::{self, Table};
 use crate::session::Session;
 
@@ -22,6 +22,11 @@ pub struct Cost {
     /// Only what was charged from this day on, such as 2026-11-01 (UTC)
     #[arg(long, value_name = "DATE", value_parser = day)]
     since: Option<Date>,
+    /// Ask the providers what they say that they charge, and set it beside our figure
+    ///
+    /// Asks all that are set up at once. Those whose API does not tell, or whose key may not ask, are named.
+    #[arg(long, conflicts_with_all = ["by", "by_tag", "since"])]
+    reconcile: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -34,6 +39,9 @@ enum Key {
 }
 
 pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
+    if args.reconcile {
+        return reconcile::run(session).await;
+    }
     let by = match (&args.by_tag, args.by) {
         (Some(tag), _) => By::Tag(tag.clone()),
         (None, Key::Provider) => By::Provider,
@@ -110,7 +118,7 @@ fn day(text: &str) -> Result<Date, String> {
     text.parse().map_err(|_| format!("`{text}` is not a day such as 2026-11-01"))
 }
 
-fn unsummable(error: capsule_core::MoneyError) -> Error {
+pub(super) fn unsummable(error: capsule_core::MoneyError) -> Error {
     Error::new(ErrorKind::Store, format!("The costs cannot be summed up: {error}."))
 }
 

@@ -25,6 +25,7 @@ pub mod power;
 pub mod provider;
 pub mod providers;
 pub mod rebuild;
+mod reconcile;
 pub mod regions;
 pub mod resume;
 pub mod sandbox;

@@ -9,6 +9,7 @@ mod once;
 #[path = "../../../engine/tests/postgres/mod.rs"]
 mod postgres;
 mod program;
+mod reconcile;
 mod retired;
 mod sandbox;
 mod secrets;

@@ -6,15 +6,15 @@ use serde_json::json;
 use super::*;
 use crate::operation::OperationId;
 
-fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn money(text: &str, currency: Currency) -> Money {
+pub(crate) fn money(text: &str, currency: Currency) -> Money {
     Money::parse(text, currency).unwrap()
 }
 
-fn price(hourly: &str, currency: Currency, stopped_is_billed: bool) -> Price {
+pub(crate) fn price(hourly: &str, currency: Currency, stopped_is_billed: bool) -> Price {
     Price {
         amount: money(hourly, currency),
         per: BillingUnit::Hour,
@@ -33,7 +33,13 @@ fn price(hourly: &str, currency: Currency, stopped_is_billed: bool) -> Price {
     }
 }
 
-fn record(name: &str, provider: &'static str, from: &str, gone: Option<&str>, price: Option<Price>) -> Record {
+pub(crate) fn record(
+    name: &str,
+    provider: &'static str,
+    from: &str,
+    gone: Option<&str>,
+    price: Option<Price>,
+) -> Record {
     Record {
         id: InstanceId::new(provider, "r1", name),
         name: name.to_owned(),
@@ -53,7 +59,7 @@ fn record(name: &str, provider: &'static str, from: &str, gone: Option<&str>, pr
     }
 }
 
-fn account(record: Record) -> Account {
+pub(crate) fn account(record: Record) -> Account {
     Account { record, off: Vec::new() }
 }
 

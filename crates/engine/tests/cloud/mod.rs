@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Clock, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     InstanceStatus, Leftovers, Lifecycle, ManualClock, Order, OwnerId, PlanKind, Power, Provider, ProviderId, RawBody,
-    Result, Retry, Scope, Tags,
+    Result, Retry, Scope, Statements, Tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Look, OnFailure, Options, Placement, Prospect, Providers, Readiness,
@@ -297,6 +297,10 @@ impl Provider for TestCloud {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
         None
     }
 }

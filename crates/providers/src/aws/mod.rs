@@ -21,7 +21,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Lane, parse_base};
 use capsule_core::{
     Account, Capabilities, Catalog, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, Order, PlanKind, Power, Provider, Result, Scope, Setting, Settings, tags,
+    InstanceStatus, Leftovers, Lifecycle, Order, PlanKind, Power, Provider, Result, Scope, Setting, Settings,
+    Statements, tags,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::ExposeSecret;
@@ -288,5 +289,9 @@ impl Provider for Aws {
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
         Some(self)
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
+        None
     }
 }

@@ -101,6 +101,27 @@ pub(super) struct Account {
     pub(super) team: Option<Team>,
 }
 
+/// What the account owes. US dollars as text.
+#[derive(Debug, Deserialize)]
+pub(super) struct Balance {
+    /// Above zero is owed, by the description's example.
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) account_balance: Option<Decimal>,
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) month_to_date_usage: Option<Decimal>,
+    /// When it was reckoned: not at every request.
+    pub(super) generated_at: Option<String>,
+}
+
+/// The invoice of the running month, as far as it is.
+#[derive(Debug, Deserialize)]
+pub(super) struct InvoicePreview {
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) amount: Option<Decimal>,
+    /// `2020-01`.
+    pub(super) invoice_period: Option<String>,
+}
+
 /// The team that a key works for.
 #[derive(Debug, Deserialize)]
 pub(super) struct Team {
@@ -218,6 +239,23 @@ impl Api {
             account: Account,
         }
         Ok(self.client.send(Call::get("account.get", "/account")).await?.json::<Body>()?.account)
+    }
+
+    /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/balance_get>
+    pub(super) async fn balance(&self) -> Result<Balance> {
+        self.client.send(Call::get("balance.get", "/customers/my/balance")).await?.json()
+    }
+
+    /// The invoice of the running month, which comes with any page of the written ones.
+    ///
+    /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/invoices_list>
+    pub(super) async fn invoice_preview(&self) -> Result<Option<InvoicePreview>> {
+        #[derive(Deserialize)]
+        struct Body {
+            invoice_preview: Option<InvoicePreview>,
+        }
+        let call = Call::get("invoices.list", "/customers/my/invoices").query("page", 1).query("per_page", 1);
+        Ok(self.client.send(call).await?.json::<Body>()?.invoice_preview)
     }
 
     /// How many droplets there are, without reading them.

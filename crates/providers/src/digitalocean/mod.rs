@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod statement;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result, Retry, Scope,
-    Setting, Settings, SshKey,
+    Setting, Settings, SshKey, Statements,
 };
 use futures_util::future::{join, try_join, try_join_all, try_join3};
 use secrecy::ExposeSecret;
@@ -304,6 +305,10 @@ impl Provider for DigitalOcean {
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
         None
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
+        Some(self)
     }
 }
 

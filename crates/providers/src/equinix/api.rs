@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use capsule_core::http::{Call, Client, Reply, page, redact};
 use capsule_core::{Error, ErrorKind, RawBody, Result, Retry};
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -180,6 +181,16 @@ pub(super) struct NewDevice<'a> {
     pub(super) no_ssh_keys: bool,
 }
 
+/// What was used of one thing. Numbers come as text.
+#[derive(Debug, Deserialize)]
+pub(super) struct Usage {
+    /// The device's name.
+    pub(super) name: Option<String>,
+    pub(super) plan: Option<String>,
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) total: Option<Decimal>,
+}
+
 /// The calls. The vendor's pages about them are gone; its description is in `tests/referees/contracts`.
 #[derive(Debug)]
 pub(super) struct Api {
@@ -210,6 +221,17 @@ impl Api {
     pub(super) async fn project(&self) -> Result<Project> {
         let project = &self.project;
         self.send(Call::get("projects.get", format!("/projects/{project}"))).await?.json()
+    }
+
+    /// What the project used since a moment.
+    pub(super) async fn usages(&self, since: Timestamp) -> Result<Vec<Usage>> {
+        #[derive(Deserialize)]
+        struct Body {
+            usages: Vec<Usage>,
+        }
+        let project = &self.project;
+        let call = Call::get("usages.list", format!("/projects/{project}/usages"));
+        Ok(self.send(call.query("created[after]", since)).await?.json::<Body>()?.usages)
     }
 
     /// Every device of the project, turned into `T` page by page, so that no page outlives its turn.

@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod statement;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, Result, Scope, Setting, SshKey,
+    Statements,
 };
 use futures_util::future::{try_join_all, try_join4};
 use http::HeaderName;
@@ -230,6 +232,10 @@ impl Provider for Equinix {
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
         None
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
+        Some(self)
     }
 }
 

@@ -228,6 +228,22 @@ pub(super) struct NewDevice<'a> {
     pub(super) public_ssh_key_id: Option<u64>,
 }
 
+/// US dollars on invoices.
+#[derive(Debug, Deserialize)]
+pub(super) struct Unpaid {
+    #[serde(rename = "amountUnpaid")]
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) amount: Option<Decimal>,
+}
+
+/// US dollars that the vendor owes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Credit {
+    #[serde(rename = "totalActive")]
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) total: Option<Decimal>,
+}
+
 /// The calls. The developer pages are <https://developers.hivelocity.net/reference/introduction>; below stands each
 /// operation's id there.
 #[derive(Debug)]
@@ -245,6 +261,16 @@ impl Api {
     /// `get_basic_profile_resource`
     pub(super) async fn profile(&self) -> Result<Profile> {
         self.client.send(Call::get("profile.get", "/profile/basic")).await?.json()
+    }
+
+    /// What is on invoices and not paid. `get_unpaid_invoice_resource`
+    pub(super) async fn unpaid(&self) -> Result<Unpaid> {
+        self.client.send(Call::get("invoices.unpaid", "/invoice/unpaid")).await?.json()
+    }
+
+    /// `get_credit_resource`
+    pub(super) async fn credit(&self) -> Result<Credit> {
+        self.client.send(Call::get("credit.total", "/credit/total")).await?.json()
     }
 
     /// Every server of a collection: there are no pages. `get_compute_resource`, `get_bare_metal_device_resource`

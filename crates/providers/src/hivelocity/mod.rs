@@ -6,6 +6,7 @@ mod buy;
 mod convert;
 mod offers;
 mod orders;
+mod statement;
 mod views;
 
 use std::collections::{HashMap, HashSet};
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
+    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting, Statements,
 };
 use futures_util::future::{try_join, try_join_all};
 use http::HeaderName;
@@ -266,6 +267,10 @@ impl Provider for Hivelocity {
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
         None
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
+        Some(self)
     }
 }
 

@@ -62,6 +62,17 @@ pub(super) struct Profile {
     pub(super) restricted: Option<bool>,
 }
 
+/// What the account owes, in US dollars.
+#[derive(Debug, Deserialize)]
+pub(super) struct Account {
+    /// Above zero is owed.
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) balance: Option<Decimal>,
+    /// The vendor's own estimate of the running month's invoice, without transfer.
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) balance_uninvoiced: Option<Decimal>,
+}
+
 /// What a restricted user may do.
 #[derive(Debug, Deserialize)]
 pub(super) struct Grants {
@@ -230,6 +241,11 @@ impl Api {
     /// <https://techdocs.akamai.com/linode-api/reference/get-profile-grants>
     pub(super) async fn grants(&self) -> Result<Option<Grants>> {
         self.client.send(Call::get("profile.grants", "/profile/grants")).await?.json()
+    }
+
+    /// <https://techdocs.akamai.com/linode-api/reference/get-account>
+    pub(super) async fn account(&self) -> Result<Account> {
+        self.client.send(Call::get("account.get", "/account")).await?.json()
     }
 
     /// <https://techdocs.akamai.com/linode-api/reference/get-regions>

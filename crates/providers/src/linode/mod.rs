@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod statement;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use base64::Engine;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
+    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting, Statements,
 };
 use futures_util::future::try_join4;
 use secrecy::SecretString;
@@ -199,6 +200,10 @@ impl Provider for Linode {
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
         None
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
+        Some(self)
     }
 }
 

@@ -162,6 +162,22 @@ pub(super) struct NewVolume {
     pub(super) volume_type: &'static str,
 }
 
+/// What was consumed of one thing.
+#[derive(Debug, Deserialize)]
+pub(super) struct Consumption {
+    pub(super) product_name: Option<String>,
+    pub(super) resource_name: Option<String>,
+    pub(super) value: Option<Value>,
+}
+
+/// An amount: whole units, and billionths of one of the same sign.
+#[derive(Debug, Deserialize)]
+pub(super) struct Value {
+    pub(super) currency_code: Option<String>,
+    pub(super) units: Option<i64>,
+    pub(super) nanos: Option<i32>,
+}
+
 /// The calls.
 #[derive(Debug)]
 pub(super) struct Api {
@@ -205,6 +221,19 @@ impl Api {
     pub(super) async fn probe(&self, zone: &str, project: &str) -> Result<()> {
         let call = Call::get("servers.list", format!("/instance/v1/zones/{}/servers", encode(zone)));
         self.client.send(call.query("project", project).query("page", 1).query("per_page", 1)).await.map(drop)
+    }
+
+    /// What the project consumed in a month such as `2026-11`. The vendor's own SDK is what describes it.
+    ///
+    /// <https://www.scaleway.com/en/developers/api/billing/#path-consumption-get-monthly-consumption>
+    pub(super) async fn consumptions(&self, project: &str, month: &str) -> Result<Vec<Consumption>> {
+        #[derive(Deserialize)]
+        struct Body {
+            consumptions: Vec<Consumption>,
+        }
+        let call = Call::get("consumptions.list", "/billing/v2beta1/consumptions");
+        let call = call.query("project_id", project).query("billing_period", month);
+        self.list("consumptions", call, "page_size", |reply| Ok(reply.json::<Body>()?.consumptions)).await
     }
 
     /// One server, `None` where the vendor answers 404 in its own words.

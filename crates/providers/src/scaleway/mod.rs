@@ -7,6 +7,7 @@ mod leftovers;
 mod making;
 mod offers;
 mod removal;
+mod statement;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, Leftovers,
-    Lifecycle, Order, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting,
+    Lifecycle, Order, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting, Statements,
 };
 use futures_util::future::{OptionFuture, join, try_join, try_join_all};
 use http::HeaderName;
@@ -249,6 +250,10 @@ impl Provider for Scaleway {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
+        None
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
         Some(self)
     }
 }

@@ -94,6 +94,22 @@ pub(super) struct Account {
     pub(super) name: Option<String>,
     pub(super) email: Option<String>,
     pub(super) acls: Option<Vec<String>>,
+    /// US dollars; below zero is credit.
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) balance: Option<Decimal>,
+    /// US dollars, unbilled, of this month.
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) pending_charges: Option<Decimal>,
+}
+
+/// What is charged and not billed yet. The description's fields and its example's are not the same.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pending {
+    pub(super) description: Option<String>,
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) total: Option<Decimal>,
+    #[serde(with = "capsule_core::money::decimal_text::option", default)]
+    pub(super) amount: Option<Decimal>,
 }
 
 /// A plan of either kind. Prices are JSON numbers and are read as text.
@@ -219,6 +235,16 @@ impl Api {
             account: Account,
         }
         Ok(self.client.send(Call::get("account.get", "/account")).await?.json::<Body>()?.account)
+    }
+
+    /// <https://www.vultr.com/api/#operation/list-pending-charges>
+    pub(super) async fn pending_charges(&self) -> Result<Vec<Pending>> {
+        #[derive(Deserialize)]
+        struct Body {
+            pending_charges: Vec<Pending>,
+        }
+        let call = Call::get("charges.pending", "/billing/pending-charges");
+        Ok(self.client.send(call).await?.json::<Body>()?.pending_charges)
     }
 
     /// Every server of a kind, turned into `T` page by page, so that no page outlives its turn. The filter by tag is

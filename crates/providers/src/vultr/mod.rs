@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod statement;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
@@ -13,7 +14,7 @@ use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     InstanceStatus, Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result,
-    Scope, Setting, SshKey,
+    Scope, Setting, SshKey, Statements,
 };
 use futures_util::future::{try_join, try_join_all, try_join4};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -263,6 +264,10 @@ impl Provider for Vultr {
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
         None
+    }
+
+    fn statements(&self) -> Option<&dyn Statements> {
+        Some(self)
     }
 }
 

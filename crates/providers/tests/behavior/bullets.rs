@@ -1,8 +1,9 @@
 //! One function for each bullet, in the trait's order and under its name.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use capsule_core::{Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Power, Scope, Token};
+use capsule_core::{Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Power, Scope, Statement, Token};
 use libtest_mimic::Failed;
 
 use crate::ground::{Attempt, Ground};
@@ -46,6 +47,8 @@ bullets! {
     leftovers_of_a_vanished_server_are_found,
     what_belongs_to_a_living_server_is_not_left_over,
     a_removed_leftover_is_gone,
+    a_statement_grows_with_a_server,
+    a_statement_refuses_a_wrong_key,
 }
 
 type Outcome = Result<(), Failed>;
@@ -429,5 +432,28 @@ async fn a_removed_leftover_is_gone(ground: &Ground) -> Outcome {
     for left in &found {
         leftovers.remove(left).await?;
     }
+    Ok(())
+}
+
+async fn a_statement_grows_with_a_server(ground: &Ground) -> Outcome {
+    let statements = ground.provider.statements().ok_or("there is no way to one")?;
+    let sum = |statement: &Statement| {
+        let told = [statement.charged, statement.balance].into_iter().flatten().map(|money| money.amount());
+        told.reduce(|sum, amount| sum + amount)
+    };
+    let before = statements.statement().await?;
+    ground.running("charged").await?;
+    ground.clock.sleep(Duration::from_secs(2 * 3600)).await;
+    let after = statements.statement().await?;
+    check!(sum(&before).is_some() && sum(&after) > sum(&before), "{before:?} became {after:?}");
+    check!(after.asked_at > before.asked_at, "it was asked at {} and at {}", before.asked_at, after.asked_at);
+    check!(!statements.needs().is_empty(), "it does not say which right it needs");
+    Ok(())
+}
+
+async fn a_statement_refuses_a_wrong_key(ground: &Ground) -> Outcome {
+    let statements = ground.stranger.statements().ok_or("there is no way to one")?;
+    let Err(error) = statements.statement().await else { return Err("a wrong key is told what is owed".into()) };
+    check!(error.kind() == ErrorKind::Unauthenticated, "a wrong key is {}: {error}", error.kind());
     Ok(())
 }

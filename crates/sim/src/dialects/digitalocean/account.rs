@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, bad_request, found, invalid, ok, page};
+use super::droplets::time;
+use crate::charges;
 use crate::wire::{Request, Response};
 use crate::world::{Account, Resource, View};
 
@@ -29,6 +31,39 @@ pub(super) fn get(_: &Request, account: &Account, _: &mut View<'_>) -> Answer {
             "status_message": "",
             "team": { "uuid": team, "name": account.name },
         }}),
+    )
+}
+
+pub(super) fn balance(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
+    let usage = charges::sum(&view.charges(&account.name));
+    ok(
+        200,
+        &json!({
+            "month_to_date_balance": format!("{usage:.2}"),
+            "account_balance": "0.00",
+            "month_to_date_usage": format!("{usage:.2}"),
+            "generated_at": time(view.now()),
+        }),
+    )
+}
+
+/// Nothing was ever written here, so there is the running month alone.
+pub(super) fn invoices(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
+    let (now, usage) = (time(view.now()), charges::sum(&view.charges(&account.name)));
+    ok(
+        200,
+        &json!({
+            "invoices": [],
+            "invoice_preview": {
+                "invoice_uuid": "00000000-0000-4000-c000-000000000001",
+                "invoice_id": "1",
+                "amount": format!("{usage:.2}"),
+                "invoice_period": &now[..7],
+                "updated_at": now,
+            },
+            "links": {},
+            "meta": { "total": 0 },
+        }),
     )
 }
 

@@ -1,8 +1,8 @@
 //! DigitalOcean API v2.
 //!
 //! Modelled: droplets with their actions (power and rename), tags, account, SSH keys, sizes, regions, distribution
-//! images, paging, the three documented limits. Not modelled: volumes, VPCs, firewalls, snapshots, backups, projects,
-//! balance, and token scopes. Texts of 422 answers are the vendor's as far as they are known.
+//! images, the balance and the running month's invoice (servers alone; nothing is ever written or paid), paging, the three documented limits. Not modelled: volumes, VPCs, firewalls, snapshots, backups, projects,
+//! and token scopes. Texts of 422 answers are the vendor's as far as they are known.
 
 mod account;
 mod actions;
@@ -49,6 +49,8 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
         ("POST", ["account", "keys"]) => ("keys.create", account::create_key),
         ("GET", ["account", "keys", _]) => ("keys.get", account::get_key),
         ("DELETE", ["account", "keys", _]) => ("keys.delete", account::delete_key),
+        ("GET", ["customers", "my", "balance"]) => ("balance.get", account::balance),
+        ("GET", ["customers", "my", "invoices"]) => ("invoices.list", account::invoices),
         ("GET", ["sizes"]) => ("sizes.list", catalog::list_sizes),
         ("GET", ["regions"]) => ("regions.list", catalog::list_regions),
         ("GET", ["images"]) => ("images.list", catalog::list_images),

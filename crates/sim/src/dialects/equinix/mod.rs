@@ -2,9 +2,9 @@
 //!
 //! Modelled: devices of a project with their power actions, tags, locks, addresses and events of their provisioning, plans
 //! with prices by metro, metros, operating systems, capacity and checks of it, SSH keys of projects and users, the project
-//! itself, `include` for what a device refers to, and paging. A device that fails stays, as `failed`, until it is deleted.
+//! itself, `include` for what a device refers to, its usages of the month, and paging. A device that fails stays, as `failed`, until it is deleted.
 //! Not modelled: batches, facilities as places to order in, spot instances, reservations, `rescue` and `reinstall`,
-//! addresses and VLANs of a project's own, usages and invoices, and limits, which are not published. Whether an error
+//! addresses and VLANs of a project's own, invoices, and limits, which are not published. Whether an error
 //! comes as `error` or in `errors`, and all texts, are invented; the shapes and statuses are the vendor's.
 
 mod answer;
@@ -19,6 +19,7 @@ use serde_json::json;
 
 use self::answer::{Answer, error, not_found, ok, refused};
 use crate::catalog::Catalog;
+use crate::charges::Charge;
 use crate::dialect::{Dialect, Mishap};
 use crate::machine::{MachineKind, Pace};
 use crate::wire::{Request, Response};
@@ -46,6 +47,7 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
         ("GET", ["devices", _, "events"]) => ("devices.events", devices::events),
         ("GET", ["projects"]) => ("projects.list", list_projects),
         ("GET", ["projects", _]) => ("projects.get", get_project),
+        ("GET", ["projects", _, "usages"]) => ("usages.list", list_usages),
         ("GET", ["projects", _, "ssh-keys"]) => ("keys.list", keys::list_of_project),
         ("POST", ["projects", _, "ssh-keys"]) => ("keys.create", keys::create_in_project),
         ("GET", ["ssh-keys"]) => ("user_keys.list", keys::list),
@@ -94,6 +96,20 @@ fn project_body(account: &Account) -> serde_json::Value {
 fn get_project(request: &Request, account: &Account, _: &mut View<'_>) -> Answer {
     in_project(request, account)?;
     ok(200, &project_body(account))
+}
+
+/// Of this month, whatever is asked for.
+fn list_usages(request: &Request, account: &Account, view: &mut View<'_>) -> Answer {
+    in_project(request, account)?;
+    let usage = |charge: Charge| {
+        json!({
+            "name": charge.name, "plan": charge.plan, "plan_version": charge.plan, "facility": charge.region,
+            "type": "Instance", "unit": "hour", "price": charge.hourly.to_string(),
+            "quantity": charge.hours.to_string(), "total": charge.amount.to_string(),
+        })
+    };
+    let usages: Vec<_> = view.charges(&account.name).into_iter().map(usage).collect();
+    ok(200, &json!({ "usages": usages }))
 }
 
 fn list_projects(request: &Request, account: &Account, _: &mut View<'_>) -> Answer {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, error, found, malformed, ok};
+use crate::charges;
 use crate::wire::Request;
 use crate::world::{Account, Resource, View};
 
@@ -23,6 +24,15 @@ pub(super) fn profile(_: &Request, account: &Account, _: &mut View<'_>) -> Answe
             "isClient": true,
         }),
     )
+}
+
+/// All that was charged in the month: nobody pays here.
+pub(super) fn unpaid(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
+    ok(200, &json!({ "amountUnpaid": charges::number(charges::sum(&view.charges(&account.name))) }))
+}
+
+pub(super) fn credit(_: &Request, _: &Account, _: &mut View<'_>) -> Answer {
+    ok(200, &json!({ "autoApply": false, "hasCreditPendingOrder": false, "totalActive": 0.0 }))
 }
 
 fn body(key: &Resource) -> Value {

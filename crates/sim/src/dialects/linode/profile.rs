@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Complaints, done, found, ok, page_of, unreadable};
 use super::instances;
+use crate::charges;
 use crate::wire::{Request, Response};
 use crate::world::{Account, Resource, View};
 
@@ -37,7 +38,7 @@ pub(super) fn grants(_: &Request, _: &Account, _: &mut View<'_>) -> Answer {
     Ok(Response::empty(204))
 }
 
-pub(super) fn account(_: &Request, account: &Account, _: &mut View<'_>) -> Answer {
+pub(super) fn account(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
     ok(&json!({
         "euuid": "00000000-0000-4000-A000-000000000001",
         "email": format!("{}@example.com", account.name),
@@ -47,7 +48,7 @@ pub(super) fn account(_: &Request, account: &Account, _: &mut View<'_>) -> Answe
         "active_since": "2024-01-01T00:01:01",
         "active_promotions": [],
         "balance": 0,
-        "balance_uninvoiced": 0,
+        "balance_uninvoiced": charges::number(charges::sum(&view.charges(&account.name))),
         "billing_source": "akamai",
         "capabilities": ["Linodes"],
         "credit_card": { "expiry": "11/2032", "last_four": "1111" },

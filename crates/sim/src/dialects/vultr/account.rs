@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, bad_request, not_found, one, page};
 use super::servers::time;
+use crate::charges::{self, Charge};
 use crate::wire::{Request, Response};
 use crate::world::{Account, Resource, View};
 
 const KEY: &str = "ssh_key";
 
-pub(super) fn get(_: &Request, account: &Account, _: &mut View<'_>) -> Answer {
+pub(super) fn get(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
     let acls = [
         "manage_users",
         "subscriptions_view",
@@ -37,11 +38,29 @@ pub(super) fn get(_: &Request, account: &Account, _: &mut View<'_>) -> Answer {
             "acls": acls,
             // Negative is credit.
             "balance": -100,
-            "pending_charges": 0,
+            "pending_charges": charges::number(charges::sum(&view.charges(&account.name))),
             "last_payment_date": "2025-12-01T01:56:20+00:00",
             "last_payment_amount": -100,
         }),
     )
+}
+
+pub(super) fn pending(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
+    let now = view.now();
+    let line = |charge: Charge| {
+        json!({
+            "description": format!("{} ({})", charge.plan, charge.name),
+            "start_date": time(now),
+            "end_date": time(now),
+            "units": charge.hours,
+            "unit_type": "hours",
+            "unit_price": charges::number(charge.hourly),
+            "total": charges::number(charge.amount),
+            "product": charge.plan,
+            "region": charge.region,
+        })
+    };
+    one(200, "pending_charges", view.charges(&account.name).into_iter().map(line).collect::<Vec<_>>())
 }
 
 fn key_body(key: &Resource) -> Value {

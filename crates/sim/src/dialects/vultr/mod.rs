@@ -2,8 +2,8 @@
 //!
 //! Modelled: instances and bare metal with label, tags and power, account, SSH keys, plans of both kinds, regions and
 //! their stock, operating systems, paging by cursor, the request limit of an address, and the lock of a server that is
-//! being installed. Not modelled: applications, ISO images, snapshots, backups, VPCs, firewalls, blocks, reserved
-//! addresses, billing, and the address list of a key. The vendor documents no texts of errors: those of locked servers
+//! being installed, and pending charges (servers alone). Not modelled: applications, ISO images, snapshots, backups, VPCs, firewalls, blocks, reserved
+//! addresses, invoices, and the address list of a key. The vendor documents no texts of errors: those of locked servers
 //! and of ends already under way are known from reports, the others are made up.
 
 mod account;
@@ -35,6 +35,7 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
     let ["v2", path @ ..] = path.as_slice() else { return None };
     Some(match (method, path) {
         ("GET", ["account"]) => ("account.get", account::get),
+        ("GET", ["billing", "pending-charges"]) => ("charges.pending", account::pending),
         ("GET", ["instances"]) => ("instances.list", servers::list),
         ("POST", ["instances"]) => ("instances.create", servers::create),
         ("POST", ["instances", "start"]) => ("instances.start_many", servers::start),

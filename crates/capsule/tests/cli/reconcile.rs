@@ -1,0 +1,114 @@
+//! What the vendors say that they charge, beside our figure.
+
+use std::sync::Arc;
+
+use capsule_core::{ProviderId, SystemClock};
+use capsule_sim::{Fault, Machine, Options, Sim, What};
+use serde_json::{Value, json};
+
+use crate::program::{Program, Run};
+
+/// No server takes long.
+const FAST: (&str, &str) = ("CAPSULE_SANDBOX_SPEED", "10000");
+const ALL: [&str; 7] = ["aws", "digitalocean", "equinix", "hivelocity", "linode", "scaleway", "vultr"];
+
+fn with_a_server_at(providers: &[&str]) -> Program {
+    let program = Program::new();
+    for provider in providers {
+        let deploy = ["--sandbox", "deploy", provider, "--provider", provider, "--min-cpu", "1"];
+        program.run_with(&[FAST], &deploy).exits(0);
+    }
+    program
+}
+
+fn reconcile(program: &Program) -> Run {
+    program.run_with(&[FAST], &["--sandbox", "-o", "json", "cost", "--reconcile"])
+}
+
+fn clouds(program: &Program) -> Sim {
+    Sim::open(&program.home().join("sandbox/world.json"), Arc::new(SystemClock), Options::default()).unwrap()
+}
+
+fn row<'a>(answer: &'a Value, provider: &str) -> &'a Value {
+    let rows = answer["providers"].as_array().unwrap();
+    rows.iter().find(|row| row["provider"] == provider).unwrap_or_else(|| panic!("no {provider} in {answer:#}"))
+}
+
+fn cents(money: &Value) -> i64 {
+    let text = money["amount"].as_str().unwrap_or_else(|| panic!("no money: {money}"));
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    whole.parse::<i64>().unwrap() * 100 + sign * format!("{part:0<2}")[..2].parse::<i64>().unwrap()
+}
+
+#[test]
+fn every_provider_is_set_beside_our_figure_or_named() {
+    let program = with_a_server_at(&ALL);
+    let answer = reconcile(&program).exits(0).json();
+    for provider in ALL {
+        if provider == "aws" {
+            assert_eq!(answer["untold"][0]["provider"], "aws", "{answer:#}");
+            continue;
+        }
+        let row = row(&answer, provider);
+        assert!(row["ours"].is_object(), "{row:#}");
+        if provider == "hivelocity" {
+            assert_eq!((&row["difference"], &row["causes"]), (&Value::Null, &json!([])), "{row:#}");
+            assert!(row["statement"]["notes"][0].as_str().unwrap().contains("Only what is on invoices"), "{row:#}");
+            continue;
+        }
+        // Both sides reckon for themselves: an hour that began, to the cent.
+        assert!(cents(&row["statement"]["charged"]) >= 0 && cents(&row["difference"]).abs() <= 1, "{row:#}");
+        assert_ne!(row["statement"]["charged"]["amount"], "0", "{row:#}");
+    }
+    assert_eq!(answer["errors"], json!([]));
+
+    let table = program.run_with(&[FAST], &["--sandbox", "cost", "--reconcile"]).exits(0);
+    for words in ["THE VENDOR'S", "DIFFERENCE", "linode: The vendor's estimate of this month's invoice"] {
+        assert!(table.stdout.contains(words), "`{words}` is missing in {}", table.stdout);
+    }
+    assert!(table.stderr.contains("aws: its API tells what it charges"), "{}", table.stderr);
+}
+
+#[test]
+fn a_server_of_somebody_else_explains_the_difference() {
+    let program = with_a_server_at(&["linode"]);
+    clouds(&program)
+        .edit(|world| {
+            let machines = &mut world.clouds.get_mut("linode").unwrap().machines;
+            let own = machines.iter().next().unwrap().clone();
+            for number in ["77", "78"] {
+                machines.push(Machine { id: number.into(), name: format!("by-hand-{number}"), ..own.clone() });
+            }
+        })
+        .unwrap();
+    let answer = reconcile(&program).exits(0).json();
+    let row = row(&answer, "linode");
+    // Three servers of 0.0075 USD, to the cent, less our one.
+    assert_eq!((&row["ours"]["amount"], &row["difference"]["amount"]), (&json!("0.0075"), &json!("0.0125")), "{row:#}");
+    assert_eq!(row["causes"][0], json!({ "cause": "others", "servers": 2 }), "{row:#}");
+    let table = program.run_with(&[FAST], &["--sandbox", "cost", "--reconcile"]).exits(0).stdout;
+    assert!(
+        table.contains("linode: the difference may come from 2 servers on the account that Capsule did not"),
+        "{table}"
+    );
+}
+
+#[test]
+fn who_refuses_is_named_and_who_fails_too() {
+    let program = with_a_server_at(&["linode"]);
+    let sim = clouds(&program);
+    let refuse = |provider: &'static str, operation, code| {
+        let what = What::Status { code, after_effect: false };
+        sim.inject(Fault { times: None, ..Fault::once(ProviderId::new(provider), operation, what) }).unwrap();
+    };
+    refuse("digitalocean", "balance.get", 403);
+    let answer = reconcile(&program).exits(0).json();
+    let untold = answer["untold"].as_array().unwrap();
+    let why = untold.iter().find(|row| row["provider"] == "digitalocean").unwrap()["why"].as_str().unwrap();
+    assert_eq!(why, "the key may not see what is charged; it needs the scope `billing:read`.");
+    refuse("vultr", "charges.pending", 404);
+    let failed = reconcile(&program).exits(1);
+    assert!(failed.json()["errors"][0]["message"].as_str().unwrap().contains("Vultr does not say what it charges"));
+    assert!(row(&failed.json(), "linode")["difference"].is_object(), "the others are there all the same");
+}
