@@ -261,6 +261,15 @@ impl Engine {
         Ok(outcomes)
     }
 
+    /// Gives back all that this process works on, for whoever goes on with it, and says what that is: for an end in the
+    /// middle of things.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`]; then the leases run out by themselves.
+    pub async fn let_go(&self) -> Result<Vec<OperationId>> {
+        self.inner.journal.release_all().await
+    }
+
     /// Operations, newest first, without their events.
     ///
     /// # Errors
@@ -573,7 +582,7 @@ fn show(row: Stored, now: Timestamp) -> Operation {
         provider: row.state.provider().cloned(),
         stage: row.state.stage(),
         // While the process that sent the call lives, the call is on its way and nothing is in doubt yet.
-        doubt: row.state.doubt_in_words().filter(|_| worker.is_none() || !row.state.doubted.is_empty()),
+        doubt: row.state.doubt_in_words().filter(|_| worker.is_none() || row.state.last_error.is_some()),
         error: row.state.error().cloned(),
         created_at: row.created_at,
         updated_at: row.updated_at,

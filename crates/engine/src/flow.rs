@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Event, Intent, Server, Then};
 use crate::operation::OnFailure;
 use crate::readiness::{ACTIVE, Prospect};
-use crate::state::{Member, Phase, State, Step};
+use crate::state::{Member, Phase, Sent, State, Step};
 
 /// A create call is given up after this; nobody is sending it any more then.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(120);
@@ -94,8 +94,8 @@ pub(crate) enum Action {
     AskPower(Power),
     /// Look at these servers, and bring them up or down.
     Converge(Vec<InstanceId>),
-    /// Look a last time for doubles under these tokens.
-    Sweep(Vec<Token>),
+    /// Look a last time for doubles of these create calls.
+    Sweep(Vec<Sent>),
     /// Write down that it is over.
     Finish,
     /// It is over.
@@ -123,7 +123,7 @@ pub(crate) fn next(state: &State, now: Timestamp) -> Action {
             let pending: Vec<InstanceId> = members.chain(state.extras.iter().map(|extra| &extra.id)).cloned().collect();
             match pending.is_empty() {
                 false => Action::Converge(pending),
-                true if !state.doubted.is_empty() => Action::Sweep(state.doubted.clone()),
+                true if !state.unswept.is_empty() => Action::Sweep(state.unswept.clone()),
                 true => Action::Finish,
             }
         }

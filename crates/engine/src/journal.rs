@@ -378,6 +378,14 @@ impl Journal {
         query.execute(&self.pool).await.map(drop).map_err(|error| store("write", error))
     }
 
+    /// Lets all go that this worker holds and that is not over.
+    pub(crate) async fn release_all(&self) -> Result<Vec<OperationId>> {
+        let sql = "UPDATE operation SET lease_owner = NULL, lease_until = 0 \
+                   WHERE lease_owner = $1 AND is_open = 1 RETURNING id";
+        let rows = sqlx::query(sql).bind(&self.worker).fetch_all(&self.pool).await;
+        rows.map_err(|error| store("write", error))?.iter().map(|row| text(row, "id")?.parse()).collect()
+    }
+
     /// All events of one operation.
     pub(crate) async fn entries(&self, id: &OperationId) -> Result<Vec<Entry>> {
         let sql = "SELECT body FROM operation_event WHERE operation = $1 ORDER BY seq";

@@ -1,10 +1,11 @@
 //! Looking at many servers at once: one round of looks per provider and interval, however many wait for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use capsule_core::{Clock, Error, Instance, InstanceId, OwnerId, Provider, Result, Scope};
+use capsule_core::{Clock, Error, Instance, InstanceId, OwnerId, Provider, Result, Scope, Token};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -29,6 +30,22 @@ pub(crate) struct Cloud {
     wanted: Mutex<BTreeMap<InstanceId, Want>>,
     /// Held by the one that waits and looks on behalf of all.
     round: tokio::sync::Mutex<Round>,
+    /// The last list of all that is ours.
+    ours: Mutex<Option<Ours>>,
+    /// How many such lists were begun.
+    begun: AtomicU64,
+    /// Held by the one that lists on behalf of those who ask for tokens.
+    turn: tokio::sync::Mutex<()>,
+    /// How many operations are under way here.
+    busy: AtomicUsize,
+}
+
+/// A list of all that is ours.
+struct Ours {
+    number: u64,
+    began: Timestamp,
+    /// What it showed beside the servers that were waited for.
+    others: Result<Vec<Instance>>,
 }
 
 /// A server that somebody waits for.
@@ -70,6 +87,15 @@ impl Drop for Wanted<'_> {
     }
 }
 
+/// An operation under way at a cloud.
+pub(crate) struct Busy(Arc<Cloud>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Cloud {
     pub(crate) fn new(provider: Arc<dyn Provider>, timing: Timing, clock: Arc<dyn Clock>, owner: OwnerId) -> Self {
         Cloud {
@@ -80,7 +106,62 @@ impl Cloud {
             owner,
             wanted: Mutex::default(),
             round: tokio::sync::Mutex::default(),
+            ours: Mutex::default(),
+            begun: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::default(),
+            busy: AtomicUsize::new(0),
         }
+    }
+
+    /// Counts an operation that is under way here, for as long as this lives.
+    pub(crate) fn enter(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        Busy(Arc::clone(self))
+    }
+
+    /// What carries one of these tokens, beside the servers that are waited for, by a list begun after `after`. Where
+    /// many operations are under way, one list serves them all.
+    pub(crate) async fn under(&self, tokens: &[Token], after: Timestamp) -> Result<Vec<Instance>> {
+        let before = self.begun.load(Ordering::SeqCst);
+        let turn = self.turn.lock().await;
+        if let Some(shown) = self.shown(tokens, before, after) {
+            return shown;
+        }
+        if let ([token], true) = (tokens, self.busy.load(Ordering::SeqCst) <= FEW) {
+            drop(turn);
+            return self.provider.list(&Scope::Token(token.clone())).await;
+        }
+        self.list_ours(&BTreeSet::new()).await?;
+        self.shown(tokens, before, after).unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// What the last list of all that is ours showed under these tokens, if it is new enough.
+    fn shown(&self, tokens: &[Token], before: u64, after: Timestamp) -> Option<Result<Vec<Instance>>> {
+        let ours = self.ours.lock().expect("no panic happens under this lock");
+        let ours = ours.as_ref().filter(|ours| ours.number > before || ours.began > after)?;
+        let carries = |instance: &&Instance| tokens.iter().any(|token| instance.tags.token() == Some(token.as_str()));
+        Some(match &ours.others {
+            Ok(others) => Ok(others.iter().filter(carries).cloned().collect()),
+            Err(error) => Err(error.clone()),
+        })
+    }
+
+    /// Lists all that is ours and gives those that are waited for.
+    async fn list_ours(&self, wanted: &BTreeSet<InstanceId>) -> Result<HashMap<InstanceId, Instance>> {
+        let (number, began) = (self.begun.fetch_add(1, Ordering::SeqCst) + 1, self.clock.now());
+        let listed = self.provider.list(&Scope::Owner(self.owner.clone())).await;
+        let (others, listed) = match listed {
+            Ok(found) => {
+                let (listed, others) = found.into_iter().partition::<Vec<_>, _>(|one| wanted.contains(&one.id));
+                (Ok(others), Ok(listed.into_iter().map(|instance| (instance.id.clone(), instance)).collect()))
+            }
+            Err(error) => (Err(error.clone()), Err(error)),
+        };
+        let mut ours = self.ours.lock().expect("no panic happens under this lock");
+        if ours.as_ref().is_none_or(|ours| ours.number < number) {
+            *ours = Some(Ours { number, began, others });
+        }
+        listed
     }
 
     /// The server, known since `since`, as the first round after `round` shows it. Waits for the interval; whoever
@@ -128,10 +209,8 @@ impl Cloud {
         if ids.len() <= FEW {
             return self.look_at_each(ids).await;
         }
-        match self.provider.list(&Scope::Owner(self.owner.clone())).await {
-            Ok(found) => {
-                let mut listed: HashMap<InstanceId, Instance> =
-                    found.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
+        match self.list_ours(&ids.iter().cloned().collect()).await {
+            Ok(mut listed) => {
                 // What the list leaves out is asked for by its id: foreign servers are not in it. What is too young for
                 // anything to be concluded need not be asked for.
                 let settled = |id: &InstanceId| listed.contains_key(id) || young.contains(id);

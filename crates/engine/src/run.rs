@@ -1,10 +1,10 @@
 //! The loop that carries operations out: ask what is next, do it, write down what came of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use capsule_core::{Effect, Error, ErrorKind, Instance, InstanceId, Order, Power, Result, Retry, Scope, Token};
+use capsule_core::{Effect, Error, ErrorKind, Instance, InstanceId, Order, Power, ProviderId, Result, Retry, Token};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -14,9 +14,9 @@ use crate::flow::{self, Action, Matched, Verdict, later};
 use crate::journal::Held;
 use crate::operation::{Observer, OnFailure, Outcome, Update};
 use crate::order;
-use crate::poll::{Cloud, Sight};
+use crate::poll::{Busy, Cloud, Sight};
 use crate::readiness::{Look, Readiness, Watched};
-use crate::state::{Member, Phase};
+use crate::state::{Member, Phase, Sent};
 
 /// So often in a row a provider may fail to answer before the operation is left for later.
 const PATIENCE: u32 = 20;
@@ -35,12 +35,14 @@ pub(crate) struct Run<'a> {
     /// What this process asked to be deleted.
     asked: Vec<InstanceId>,
     failures: u32,
+    /// Says that it is at work at the cloud where it makes servers.
+    busy: Option<Busy>,
 }
 
 impl<'a> Run<'a> {
     pub(crate) fn new(inner: &'a Inner, held: Held, observer: &'a dyn Observer, give_up_at: Option<Timestamp>) -> Self {
         let (seen, rounds) = (HashMap::new(), HashMap::new());
-        Run { inner, observer, held, give_up_at, seen, rounds, asked: Vec::new(), failures: 0 }
+        Run { inner, observer, held, give_up_at, seen, rounds, asked: Vec::new(), failures: 0, busy: None }
     }
 
     /// Goes on until the operation is over or cannot go on now, and lets it go.
@@ -78,7 +80,7 @@ impl<'a> Run<'a> {
                 Action::Look { placement, token, sent, tries } => self.look(placement, &token, sent, tries).await?,
                 Action::AskPower(to) => self.ask_power(to).await?,
                 Action::Converge(ids) => self.converge(ids).await?,
-                Action::Sweep(tokens) => self.sweep(tokens).await?,
+                Action::Sweep(sent) => self.sweep(sent).await?,
             }
         }
     }
@@ -89,6 +91,7 @@ impl<'a> Run<'a> {
             return Err(Error::new(ErrorKind::Store, format!("Operation {} has no placement {index}.", self.held.id)));
         };
         let cloud = self.inner.cloud(&placement.provider).await?;
+        self.busy.get_or_insert_with(|| cloud.enter());
         let order = Order {
             token: token.unwrap_or_else(|| self.inner.dice.token()),
             owner: deploy.owner.clone(),
@@ -132,8 +135,9 @@ impl<'a> Run<'a> {
             ));
         };
         let cloud = self.inner.cloud(&provider).await?;
+        self.busy.get_or_insert_with(|| cloud.enter());
         let began = self.inner.clock.now();
-        let found = match cloud.provider.list(&Scope::Token(token.clone())).await {
+        let found = match cloud.under(std::slice::from_ref(token), began).await {
             Ok(found) => found,
             Err(error) => return self.bear(error, &cloud).await,
         };
@@ -170,6 +174,8 @@ impl<'a> Run<'a> {
             // Asking twice does no harm here: the vendor's state decides, not the number of calls.
             let again = error.retry() != Retry::Never
                 || error.effect() == Effect::Unknown
+                // On its way from one state to another a server takes no new order, ours perhaps among them.
+                || error.kind() == ErrorKind::Conflict
                 || (error.kind() == ErrorKind::NotFound && !is_old);
             if !again || tries >= POWER_TRIES {
                 return self.append(Event::Lost { name: member.name, error, fate: OnFailure::Keep }).await;
@@ -195,6 +201,7 @@ impl<'a> Run<'a> {
             let round = self.rounds.get(&id).copied().unwrap_or_default();
             let since = self.held.state.known_since(&id).unwrap_or(self.held.state.started);
             let cloud = self.inner.cloud(&id.provider).await?;
+            self.busy.get_or_insert_with(|| cloud.enter());
             let watched = self.watched(&id)?;
             looks.push(async move {
                 let sight = cloud.look(&id, since, round).await;
@@ -358,26 +365,34 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A last look for doubles that came after their create call was thought to be lost.
-    async fn sweep(&mut self, tokens: Vec<Token>) -> Result<()> {
-        let mut extras = Vec::new();
-        let placements = self.held.state.deploy().map(|deploy| deploy.placements.clone()).unwrap_or_default();
-        let mut providers: Vec<_> = placements.into_iter().map(|placement| placement.provider).collect();
-        providers.sort();
-        providers.dedup();
-        for provider in providers {
-            let cloud = self.inner.cloud(&provider).await?;
-            for token in &tokens {
-                match cloud.provider.list(&Scope::Token(token.clone())).await {
-                    Ok(found) => {
-                        let matched = flow::match_names(&self.held.state, &found);
-                        extras.extend(matched.extras);
-                    }
-                    Err(error) => return self.bear(error, &cloud).await,
-                }
+    /// A last look for doubles: of a call that was thought to be lost and came late, or that came twice on its way.
+    async fn sweep(&mut self, sent: Vec<Sent>) -> Result<()> {
+        let mut tokens: BTreeMap<ProviderId, Vec<Token>> = BTreeMap::new();
+        // What was made is known since then, so whatever came with it is there as well.
+        // After a doubt it may have come at any time until now.
+        let since = match sent.iter().any(|sent| sent.doubted) {
+            true => self.inner.clock.now(),
+            false => sent.iter().map(|sent| sent.at).max().unwrap_or(self.held.state.started),
+        };
+        for Sent { token, placement, .. } in sent {
+            let Some(placement) = self.held.state.placement(placement) else { continue };
+            let cloud = self.inner.cloud(&placement.provider).await?;
+            // What answered under a token that the vendor itself knows is all that there is under it.
+            let answered = self.held.state.members.iter().any(|member| member.token.as_ref() == Some(&token));
+            if !(answered && cloud.provider.capabilities().idempotent_create) {
+                tokens.entry(placement.provider.clone()).or_default().push(token);
             }
         }
-        self.append(Event::Swept { extras }).await
+        let mut extras = Vec::new();
+        for (provider, tokens) in tokens {
+            let cloud = self.inner.cloud(&provider).await?;
+            match cloud.under(&tokens, since).await {
+                Ok(found) => extras.extend(flow::match_names(&self.held.state, &found).extras),
+                Err(error) => return self.bear(error, &cloud).await,
+            }
+        }
+        let event = if extras.is_empty() { Event::Finished {} } else { Event::Swept { extras } };
+        self.append(event).await
     }
 
     /// Waits before a look is tried again; gives up for now when the provider fails for too long.
@@ -469,7 +484,7 @@ fn words(event: &Event) -> String {
         }
         Event::Adopted { servers, .. } => format!("found {}", first(servers)),
         Event::NotThere { .. } => "not at the provider: nothing was made".to_owned(),
-        Event::Swept { .. } => "no doubles left behind".to_owned(),
+        Event::Swept { extras } => format!("{} doubles found, to be deleted", extras.len()),
         Event::Reached { stage, .. } => stage.replace('_', " "),
         Event::Ready { server } | Event::Up { server } => match server.addresses.primary() {
             Some(address) => format!("{} at {address}", server.status),

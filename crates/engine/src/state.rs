@@ -25,10 +25,24 @@ pub struct State {
     pub members: Vec<Member>,
     /// Doubles that are being deleted.
     pub extras: Vec<Extra>,
-    /// Tokens that were once in doubt and not looked at a last time yet.
-    pub doubted: Vec<Token>,
+    /// Create calls that may have made more than is known, and were not looked at a last time yet.
+    #[serde(default)]
+    pub unswept: Vec<Sent>,
     /// What went wrong last, and may have been mended since.
     pub last_error: Option<Error>,
+}
+
+/// A create call that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// What finds its servers.
+    pub token: Token,
+    /// Which of the intent's placements.
+    pub placement: usize,
+    /// When the last word about it was written down.
+    pub at: Timestamp,
+    /// Whether its outcome was once not known.
+    pub doubted: bool,
 }
 
 /// What comes next.
@@ -179,7 +193,7 @@ impl State {
             step,
             members: members.collect(),
             extras: Vec::new(),
-            doubted: Vec::new(),
+            unswept: Vec::new(),
             last_error: None,
         })
     }
@@ -199,12 +213,19 @@ impl State {
     /// # Errors
     /// [`IllegalTransition`].
     pub fn apply(mut self, entry: &Entry) -> Result<State, IllegalTransition> {
+        if let (Step::Sent { .. }, Some(sent)) = (&self.step, self.unswept.last_mut()) {
+            sent.at = entry.at;
+            sent.doubted |= !matches!(entry.event, Event::Created { .. } | Event::Rejected { .. });
+        }
         match (&entry.event, self.step.clone()) {
             (Event::CreateSent { token, placement, names }, Step::Send { placement: planned, tries, .. })
                 if *placement == planned && *names == self.unmade() =>
             {
                 self.step = Step::Sent { placement: planned, token: token.clone(), tries: tries + 1, at: entry.at };
                 self.last_error = None;
+                let doubted = self.unswept.iter().any(|sent| sent.token == *token);
+                self.unswept.retain(|sent| sent.token != *token);
+                self.unswept.push(Sent { token: token.clone(), placement: planned, at: entry.at, doubted });
             }
             (Event::Created { servers }, Step::Sent { .. }) => {
                 self.take_in(servers, entry.at)?;
@@ -212,21 +233,21 @@ impl State {
                     return self.illegal(entry, "leaves a name without a server");
                 }
             }
-            (Event::Adopted { servers, extras }, Step::Sent { token, .. }) => {
-                self.doubt(token);
+            (Event::Adopted { servers, extras }, Step::Sent { .. }) => {
                 self.take_in(servers, entry.at)?;
                 self.delete_doubles(extras, entry.at);
             }
-            (Event::Unknown { error }, Step::Sent { token, .. }) => {
-                self.doubt(token);
+            (Event::Unknown { error }, Step::Sent { .. }) => {
                 self.last_error = Some(error.clone());
             }
-            (Event::Rejected { error, then }, Step::Sent { placement, tries, .. }) => {
+            (Event::Rejected { error, then }, Step::Sent { placement, tries, token, .. }) => {
                 self.last_error = Some(error.clone());
+                if !may_be_a_second(error.kind()) {
+                    self.unswept.retain(|sent| sent.token != token);
+                }
                 self.follow(*then, placement, tries, None, error.clone());
             }
             (Event::NotThere { then }, Step::Sent { placement, tries, token, .. }) => {
-                self.doubt(token.clone());
                 let error = never_made(&self.unmade(), self.last_error.as_ref());
                 // Where the call made some of its servers, its token is used up: a vendor that knows tokens would
                 // refuse it with fewer names.
@@ -234,7 +255,7 @@ impl State {
                 self.follow(*then, placement, tries, (!used_up).then_some(token), error);
             }
             (Event::Swept { extras }, Step::Converge) => {
-                self.doubted.clear();
+                self.unswept.clear();
                 self.delete_doubles(extras, entry.at);
             }
             (Event::PowerAccepted {}, Step::AskPower) => {
@@ -368,12 +389,6 @@ impl State {
         self.extras.extend(ids.iter().map(|id| Extra { id: id.clone(), known_since: now }));
     }
 
-    fn doubt(&mut self, token: Token) {
-        if !self.doubted.contains(&token) {
-            self.doubted.push(token);
-        }
-    }
-
     fn settle(&mut self, phase: Phase) {
         for member in &mut self.members {
             member.phase = phase.clone();
@@ -464,7 +479,9 @@ impl State {
             Step::Sent { token, .. } => Some(token),
             _ => None,
         };
-        step.into_iter().chain(&self.doubted).chain(self.members.iter().filter_map(|member| member.token.as_ref()))
+        step.into_iter()
+            .chain(self.unswept.iter().map(|sent| &sent.token))
+            .chain(self.members.iter().filter_map(|member| member.token.as_ref()))
     }
 
     /// Every server that it concerns, doubles included.
@@ -475,7 +492,7 @@ impl State {
     /// How far `member` is.
     pub fn stage_of(&self, member: &Member) -> Stage {
         match (&member.phase, &self.step) {
-            (Phase::Unmade, Step::Sent { token, .. }) if self.doubted.contains(token) => Stage::Looking,
+            (Phase::Unmade, Step::Sent { .. }) if self.last_error.is_some() => Stage::Looking,
             (Phase::Unmade, Step::Sent { .. }) => Stage::Creating,
             (Phase::Unmade, _) => Stage::Intended,
             (Phase::Moving, _) if matches!(self.intent, Intent::Power { .. }) => Stage::Powering,
@@ -569,6 +586,11 @@ impl Member {
     }
 }
 
+/// Whether a refusal can be the answer to a call that came a second time, after the first one had made its servers.
+fn may_be_a_second(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Quota | ErrorKind::NoCapacity)
+}
+
 fn vanished(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("`{name}` is gone: the provider does not have it any more."))
         .with_hint("Somebody else may have deleted it; its name is free again.")
@@ -584,101 +606,4 @@ fn never_made(names: &[String], why: Option<&Error>) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(sample: &str) -> Entry {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/journal/v1");
-        Entry::parse(&std::fs::read_to_string(folder.join(format!("{sample}.json"))).unwrap()).unwrap()
-    }
-
-    fn fold(samples: &str) -> Result<State, IllegalTransition> {
-        let entries: Vec<Entry> = samples.split_whitespace().map(entry).collect();
-        State::fold(&entries)
-    }
-
-    #[test]
-    fn histories_fold_to_their_stage() {
-        for (history, stage) in [
-            ("intended_deploy", Stage::Intended),
-            ("intended_deploy create_sent", Stage::Creating),
-            ("intended_deploy create_sent unknown", Stage::Looking),
-            ("intended_deploy create_sent created", Stage::Starting),
-            ("intended_deploy create_sent rejected_again", Stage::Intended),
-            ("intended_deploy create_sent rejected_again create_sent created ready", Stage::Looking),
-            ("intended_deploy create_sent unknown not_there finished", Stage::Failed),
-            ("intended_deploy create_sent created ready finished", Stage::Done),
-            ("intended_xnode create_sent created", Stage::Starting),
-            ("intended_xnode create_sent created up", Stage::Installing),
-            ("intended_xnode create_sent created up reached ready finished", Stage::Done),
-            ("intended_xnode create_sent created up lost", Stage::Deleting),
-            ("intended_xnode create_sent created up gone finished", Stage::Failed),
-            ("intended_deploy create_sent created lost", Stage::Deleting),
-            ("intended_deploy create_sent created lost gone finished", Stage::Failed),
-            ("intended_deploy create_sent adopted ready", Stage::Deleting),
-            ("intended_destroy", Stage::Deleting),
-            ("intended_destroy gone finished", Stage::Done),
-            ("intended_power", Stage::Powering),
-            ("intended_power power_accepted ready finished", Stage::Done),
-            ("intended_power gone finished", Stage::Failed),
-            ("intended_adopt finished", Stage::Done),
-            ("intended_rebuilt finished", Stage::Done),
-            ("intended_vanished finished", Stage::Done),
-        ] {
-            assert_eq!(fold(history).map(|state| state.stage()), Ok(stage), "{history}");
-        }
-    }
-
-    #[test]
-    fn impossible_histories_are_refused() {
-        for history in [
-            "",
-            "created",
-            "intended_deploy intended_deploy",
-            "intended_deploy created",
-            "intended_deploy finished",
-            "intended_deploy create_sent create_sent",
-            "intended_deploy create_sent finished",
-            "intended_deploy create_sent created created",
-            "intended_deploy create_sent created finished",
-            "intended_deploy create_sent created rejected",
-            "intended_deploy create_sent created power_accepted",
-            "intended_deploy create_sent created ready ready",
-            "intended_deploy create_sent created ready lost",
-            "intended_deploy create_sent created up",
-            "intended_deploy create_sent created reached",
-            "intended_xnode create_sent created ready",
-            "intended_xnode create_sent created up up",
-            "intended_xnode create_sent created up reached reached",
-            "intended_xnode create_sent created up finished",
-            "intended_deploy create_sent adopted ready finished",
-            "intended_deploy create_sent created ready finished gone",
-            "intended_destroy create_sent",
-            "intended_destroy finished",
-            "intended_power finished",
-            "intended_destroy gone gone",
-            "intended_adopt not_there",
-            "intended_vanished gone",
-        ] {
-            assert!(fold(history).is_err(), "{history}");
-        }
-    }
-
-    #[test]
-    fn a_token_that_made_nothing_is_used_again() {
-        let again = |then| Entry { at: Timestamp::UNIX_EPOCH, event: Event::NotThere { then } };
-        let state = fold("intended_deploy create_sent unknown").unwrap();
-        let state = state.apply(&again(Then::Again { not_before: Timestamp::UNIX_EPOCH })).unwrap();
-        assert!(matches!(&state.step, Step::Send { token: Some(_), tries: 1, .. }), "{:?}", state.step);
-        let state = fold("intended_deploy create_sent rejected_again").unwrap();
-        assert!(matches!(&state.step, Step::Send { token: None, tries: 1, .. }), "{:?}", state.step);
-    }
-
-    #[test]
-    fn the_cache_is_the_fold() {
-        let state = fold("intended_deploy create_sent unknown").unwrap();
-        let json = serde_json::to_string(&state).unwrap();
-        let back: State = serde_json::from_str(&json).unwrap();
-        assert_eq!(serde_json::to_string(&back).unwrap(), json);
-    }
-}
+mod tests;

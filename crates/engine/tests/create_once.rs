@@ -144,6 +144,36 @@ async fn a_double_that_comes_later_than_it_may_is_swept() {
 }
 
 #[tokio::test]
+async fn a_call_that_arrives_twice_leaves_one_server() {
+    let bench = Bench::new();
+    bench.cloud.script([Fault::Twice]);
+    let outcomes = bench.open().await.deploy(request(&["db", "web"]), &Silent).await.unwrap();
+    assert!(outcomes.iter().all(is_done), "{outcomes:?}");
+    assert_eq!(bench.cloud.world.lock().unwrap().servers.len(), 4);
+    assert_exactly(&bench, &["db", "web"]).await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_second_does_not_hide_what_the_first_made() {
+    for kind in [ErrorKind::Conflict, ErrorKind::Invalid, ErrorKind::Quota, ErrorKind::NoCapacity] {
+        let bench = Bench::with_lag(Duration::ZERO);
+        bench.cloud.script([Fault::TwiceRefused(Error::new(kind, "One is enough."))]);
+        let outcome = bench.open().await.deploy(request(&["web"]), &Silent).await.unwrap().remove(0);
+        let expected: &[&str] = if is_done(&outcome) { &["web"] } else { &[] };
+        assert_exactly(&bench, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn a_last_look_that_the_key_forbids_is_not_taken_after_a_wrong_key() {
+    let bench = Bench::new();
+    bench.cloud.script([Fault::Refuse(Error::new(ErrorKind::Unauthenticated, "Who are you?"))]);
+    let outcomes = bench.open().await.deploy(request(&["web"]), &Silent).await.unwrap();
+    assert_eq!(failure(&outcomes[0]).kind(), ErrorKind::Unauthenticated);
+    assert_eq!(bench.cloud.world.lock().unwrap().lists, 0);
+}
+
+#[tokio::test]
 async fn half_a_batch_is_completed() {
     let bench = Bench::new();
     bench.cloud.script([Fault::MakeOne]);

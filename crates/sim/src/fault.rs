@@ -43,8 +43,10 @@ pub enum What {
         /// Whether the request is done first.
         after_effect: bool,
     },
-    /// Too many requests, to come back after so long.
-    RateLimit(Duration),
+    /// It arrives twice, as when something on the way sends it again, and the second answer is the one that comes.
+    Duplicate,
+    /// Too many requests, to come back after so long, if that is said.
+    RateLimit(Option<Duration>),
     /// It takes longer.
     Slow(Duration),
     /// No answer ever comes.
@@ -75,7 +77,9 @@ impl fmt::Display for What {
             What::Garbage => f.write_str("garbage"),
             What::Status { code, after_effect: false } => write!(f, "status={code}"),
             What::Status { code, after_effect: true } => write!(f, "status-after={code}"),
-            What::RateLimit(wait) => write!(f, "rate-limit={}", Span(*wait)),
+            What::Duplicate => f.write_str("duplicate"),
+            What::RateLimit(None) => f.write_str("rate-limit"),
+            What::RateLimit(Some(wait)) => write!(f, "rate-limit={}", Span(*wait)),
             What::Slow(wait) => write!(f, "slow={}", Span(*wait)),
             What::Hang { after_effect: false } => f.write_str("hang"),
             What::Hang { after_effect: true } => f.write_str("hang-after"),
@@ -94,10 +98,10 @@ impl fmt::Display for What {
     }
 }
 
-const WORDS: &str = "refuse, lose-request, lose-reply, reset, truncate, garbage, status=CODE, status-after=CODE, \
-                     rate-limit=TIME, slow=TIME, hang, hang-after, list-lag=TIME, read-lag=TIME, no-capacity, \
-                     late-failure, no-installer, slow-install=TIME, dead-install, closed-https, expired-certificate, \
-                     new-certificate and unclaimed; a TIME looks like 250ms, 30s or 5m";
+const WORDS: &str = "refuse, lose-request, lose-reply, reset, truncate, garbage, duplicate, status=CODE, \
+                     status-after=CODE, rate-limit, rate-limit=TIME, slow=TIME, hang, hang-after, list-lag=TIME, \
+                     read-lag=TIME, no-capacity, late-failure, no-installer, slow-install=TIME, dead-install, \
+                     closed-https, expired-certificate, new-certificate and unclaimed; a TIME looks like 250ms, 30s or 5m";
 
 impl FromStr for What {
     type Err = Error;
@@ -134,7 +138,8 @@ impl FromStr for What {
             "garbage" => What::Garbage,
             "status" => What::Status { code: code()?, after_effect: false },
             "status-after" => What::Status { code: code()?, after_effect: true },
-            "rate-limit" => What::RateLimit(time()?),
+            "duplicate" => What::Duplicate,
+            "rate-limit" => What::RateLimit(argument.map(|_| time()).transpose()?),
             "slow" => What::Slow(time()?),
             "hang" => What::Hang { after_effect: false },
             "hang-after" => What::Hang { after_effect: true },
@@ -314,6 +319,8 @@ mod tests {
             "*:*:refuse@1x2",
             "aws:instances.run:slow-install=20m@1",
             "*:node.dial:new-certificate@1x*",
+            "vultr:instances.create:duplicate@1",
+            "*:*:rate-limit@1x20",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);

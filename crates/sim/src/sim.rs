@@ -287,13 +287,14 @@ impl Sim {
         self.through(&provider, operation, &due, || self.answer(dialect, request, operation, &due)).await
     }
 
-    /// What comes of an exchange under the faults that are `due`; `answer` is asked once, if the request arrives.
+    /// What comes of an exchange under the faults that are `due`; `answer` is asked as often as the
+    /// request arrives.
     pub(crate) async fn through(
         &self,
         provider: &ProviderId,
         operation: &str,
         due: &[What],
-        answer: impl FnOnce() -> Result<Response>,
+        answer: impl Fn() -> Result<Response>,
     ) -> Outcome {
         if due.contains(&What::RefuseConnect) {
             return Outcome::Refused;
@@ -305,6 +306,11 @@ impl Sim {
         if due.contains(&(What::Hang { after_effect: false })) {
             self.hang().await;
             return self.lost(provider, operation);
+        }
+        if due.contains(&What::Duplicate)
+            && let Err(error) = answer()
+        {
+            return broken(&error);
         }
         let response = match answer() {
             Ok(response) => response,
@@ -432,7 +438,7 @@ fn refusal(dialect: &dyn Dialect, request: &Request, due: &[What]) -> Option<Res
     due.iter()
         .find_map(|what| match what {
             What::Status { code, after_effect: false } => Some(Mishap::Status(*code)),
-            What::RateLimit(wait) => Some(Mishap::RateLimited(Some(*wait))),
+            What::RateLimit(wait) => Some(Mishap::RateLimited(*wait)),
             What::NoCapacity => Some(Mishap::NoCapacity),
             _ => None,
         })

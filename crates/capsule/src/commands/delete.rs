@@ -37,7 +37,7 @@ pub(super) async fn run(session: &Session, args: &Delete) -> Outcome {
     let progress = Progress::new(session.clock.clone());
     let all = futures_util::future::join_all(targets.iter().map(|target| engine.destroy(&target.id, &progress)));
     let (mut outcomes, mut errors) = (Vec::new(), Vec::new());
-    for ended in finish::interruptible(all).await? {
+    for ended in finish::resumable(&engine, all).await? {
         match ended {
             Ok(outcome) => outcomes.push(outcome),
             Err(error) => errors.push(error),

@@ -235,7 +235,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     let progress = Progress::new(session.clock.clone());
     let deploys = parts.into_iter().map(|part| engine.deploy(part, &progress));
     let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
-    for answer in finish::interruptible(join_all(deploys)).await? {
+    for answer in finish::resumable(&engine, join_all(deploys)).await? {
         match answer {
             Ok(part) => outcomes.extend(part),
             Err(error) => refused.push(error),

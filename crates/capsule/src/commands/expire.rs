@@ -64,7 +64,7 @@ pub(super) async fn run(session: &Session, args: &Expire) -> Outcome {
     let progress = Progress::new(session.clock.clone());
     let all = join_all(due.iter().map(|record| engine.destroy(&record.id, &progress)));
     let (mut outcomes, mut errors) = (Vec::new(), Vec::new());
-    for ended in finish::interruptible(all).await? {
+    for ended in finish::resumable(&engine, all).await? {
         match ended {
             Ok(outcome) => outcomes.push(outcome),
             Err(error) => errors.push(error),

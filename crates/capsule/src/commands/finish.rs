@@ -3,22 +3,44 @@
 use std::future::Future;
 
 use capsule_core::{Error, ErrorKind};
-use capsule_engine::{Finish, Outcome as Operated};
+use capsule_engine::{Engine, Finish, Outcome as Operated};
 
 use super::Outcome;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
 
-/// Runs until it is done or the user presses Ctrl-C, which loses nothing: every step is in the journal.
+/// Runs until it is done or the user presses Ctrl-C.
 pub(super) async fn interruptible<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     tokio::select! {
         done = work => Ok(done),
-        _ = tokio::signal::ctrl_c() => {
+        () = interrupted() => {
             let error = Error::new(ErrorKind::Timeout, "Interrupted. Nothing is lost: what was begun is in the journal.")
-                .with_hint("`capsule resume` goes on; `capsule ops` shows what is open.");
+                .with_hint("`capsule resume` goes on; `capsule ops --open` shows what is open.");
             Err(Failure::with_code(error, 3))
         }
+    }
+}
+
+/// The same with what the engine carries out: what was begun is given back at once, so that `resume` need not wait to see
+/// whether this process still works on it.
+pub(super) async fn resumable<T>(engine: &Engine, work: impl Future<Output = T>) -> Result<T, Failure> {
+    let interrupted = match interruptible(work).await {
+        Ok(done) => return Ok(done),
+        Err(interrupted) => interrupted,
+    };
+    let begun = engine.let_go().await.unwrap_or_default();
+    let [one] = &begun[..] else { return Err(interrupted) };
+    let error = Error::new(ErrorKind::Timeout, "Interrupted. Nothing is lost: what was begun is in the journal.")
+        .with_hint(format!("`capsule resume {one}` goes on; `capsule ops show {one}` tells how far it is."));
+    Err(Failure::with_code(error, 3))
+}
+
+/// Returns when the user presses Ctrl-C.
+pub(super) async fn interrupted() {
+    // Without the signal there is nothing to wait for.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -105,7 +105,7 @@ pub(super) async fn run(session: &Session, args: &Orphans) -> Outcome {
         }
         let progress = Progress::new(session.clock.clone());
         let ends = join_all(orphans.iter().map(|orphan| engine.destroy(&orphan.instance.id, &progress)));
-        for ended in finish::interruptible(ends).await? {
+        for ended in finish::resumable(&engine, ends).await? {
             match ended {
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) => errors.push(error),

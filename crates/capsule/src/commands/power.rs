@@ -61,7 +61,7 @@ async fn change(session: &Session, which: &Which, to: Power) -> Outcome {
     target.ours_or(which.unmanaged)?;
     let wait = if which.no_wait { Wait::None } else { Wait::Running };
     let progress = Progress::new(session.clock.clone());
-    let outcome = finish::interruptible(engine.power(&target.id, to, wait, &progress)).await??;
+    let outcome = finish::resumable(&engine, engine.power(&target.id, to, wait, &progress)).await??;
     progress.finish();
     finish::report(session, &[outcome])
 }

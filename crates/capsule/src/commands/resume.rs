@@ -20,7 +20,7 @@ pub(super) async fn run(session: &Session, args: &Resume) -> Outcome {
     let engine = session.engine().await?;
     let id: Option<OperationId> = args.operation.as_deref().map(str::parse).transpose()?;
     let progress = Progress::new(session.clock.clone());
-    let outcomes = finish::interruptible(engine.resume(id.as_ref(), &progress)).await??;
+    let outcomes = finish::resumable(&engine, engine.resume(id.as_ref(), &progress)).await??;
     progress.finish();
     if outcomes.is_empty() && !session.json() {
         output::note("Nothing is open.");

@@ -147,7 +147,7 @@ async fn serve(session: &Session, port: u16, memory: bool, speed: u32, faults: &
         ));
         output::note("Serving until Ctrl-C.");
     }
-    let _ = finish::interruptible(std::future::pending::<()>()).await;
+    finish::interrupted().await;
     serving.stop().await;
     Ok(())
 }

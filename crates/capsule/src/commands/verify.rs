@@ -82,7 +82,7 @@ pub(super) async fn run(session: &Session, args: &Verify) -> Outcome {
         for node in unclaimed {
             output::note(format!("Deleting `{}`, which obeys anyone.", node.record.name));
             let progress = Progress::new(session.clock.clone());
-            let outcome = finish::interruptible(engine.destroy(&node.record.id, &progress)).await??;
+            let outcome = finish::resumable(&engine, engine.destroy(&node.record.id, &progress)).await??;
             progress.finish();
             if let capsule_engine::Finish::Failed(error) = outcome.finish {
                 errors.push(error);

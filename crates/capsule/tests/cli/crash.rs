@@ -52,3 +52,23 @@ fn a_delete_killed_at_any_event_resumes_to_none() {
     }
     assert!(killed >= 2, "a delete has at least two events, {killed} were tried");
 }
+
+/// The journal says that the call is sent, and nothing is sent yet: the moment after which only a look can tell.
+#[test]
+fn a_deploy_killed_before_its_call_resumes_to_one_server_at_every_provider() {
+    let one = |provider: &'static str| {
+        let program = Program::new();
+        assert!(killed_after(&program, 2, &["deploy", "web", "--min-cpu", "1", "--provider", provider]), "{provider}");
+        assert_eq!(program.machines().born, 0, "{provider}");
+        program.sandbox(&["resume"]).exits(0);
+        let machines = program.machines();
+        assert_eq!((machines.born, machines.living), (1, 1), "{provider}");
+        program.sandbox(&["delete", "web", "--yes"]).exits(0);
+        assert_eq!(program.ledger().living().len(), 0, "{provider}");
+    };
+    std::thread::scope(|scope| {
+        for entry in capsule_providers::all() {
+            scope.spawn(move || one(entry.descriptor.id.as_str()));
+        }
+    });
+}

@@ -4,6 +4,7 @@ mod bad_input;
 mod catalogue;
 mod crash;
 mod fleet;
+mod interrupt;
 mod limits;
 mod once;
 #[path = "../../../engine/tests/postgres/mod.rs"]

@@ -223,15 +223,25 @@ impl Client {
         tracing::debug!("answered");
         match fault {
             _ if reply.status.is_redirection() => Err((redirected(&reply), false)),
+            Some(BodyFault::Broken(_)) if !reply.status.is_success() && call.class != Class::Effectful => {
+                // A refusal of which only the status arrived may mean something else than the vendor said.
+                let (error, _) = retry::judge(&reply, Diagnosis::default(), hint.wait(reply.status, now));
+                Err(if error.retry() == Retry::Never {
+                    (error.with_retry(Retry::Backoff), true)
+                } else {
+                    (error, true)
+                })
+            }
             _ if !reply.status.is_success() => {
                 Err(retry::judge(&reply, (config.diagnose)(&reply), hint.wait(reply.status, now)))
             }
             None => Ok(reply),
             Some(BodyFault::TooLarge) => {
-                Err((reply.protocol(format!("an answer of more than {} bytes", config.body_limit)), false))
+                let error = reply.protocol(format!("an answer of more than {} bytes", config.body_limit));
+                Err((error.with_retry(Retry::Never), false))
             }
             Some(BodyFault::Broken(why)) => {
-                let error = reply.protocol(format!("an answer that broke off ({why})")).with_retry(Retry::Backoff);
+                let error = reply.protocol(format!("an answer that broke off ({why})"));
                 Err((error, call.class != Class::Effectful))
             }
         }

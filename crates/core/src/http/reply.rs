@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::call::Class;
 use super::redact;
 use super::transport::ByteStream;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Retry};
 use crate::instance::ProviderId;
 
 /// An answer with its whole body.
@@ -53,9 +53,10 @@ impl Reply {
         std::str::from_utf8(&self.body).map_err(|_| self.protocol("an answer that is not UTF-8".to_owned()))
     }
 
-    /// An error about this answer: `what` completes "The provider gave ...".
+    /// An error about this answer: `what` completes "The provider gave ...". The next answer may well make sense.
     pub fn protocol(&self, what: String) -> Error {
         self.error(ErrorKind::Protocol, format!("{} gave {what} to {}.", self.provider, self.operation))
+            .with_retry(Retry::Backoff)
             .with_effect(self.class.doubt())
     }
 

@@ -145,7 +145,9 @@ pub(super) fn judge(reply: &Reply, said: Diagnosis, wait: Option<Duration>) -> (
         Some(text) => format!("{} refused {}: {text}.", reply.provider, reply.operation),
         None => format!("{} answered {} to {}.", reply.provider, reply.status, reply.operation),
     };
-    let mut error = reply.error(kind, message).with_retry(retry).with_effect(effect);
+    // What somebody else answered in the vendor's place, the vendor may answer later.
+    let later = if kind == ErrorKind::Protocol && retry == Retry::Never { Retry::Backoff } else { retry };
+    let mut error = reply.error(kind, message).with_retry(later).with_effect(effect);
     if let Some(hint) = said.hint.or_else(|| default_hint(kind, reply)) {
         error = error.with_hint(hint);
     }

@@ -44,8 +44,19 @@ async fn a_truncated_yes_to_a_create_is_in_doubt() {
             let error = rig.client.send(call).await.unwrap().json::<Thing>().unwrap_err();
             let effect = if class == 0 { Effect::None } else { Effect::Unknown };
             assert_eq!((error.kind(), error.effect()), (ErrorKind::Protocol, effect), "{body}");
-            assert_eq!((error.retry(), rig.script.sent()), (Retry::Never, 1), "{body}");
+            assert_eq!((error.retry(), rig.script.sent()), (Retry::Backoff, 1), "{body}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_broke_off_is_asked_for_again() {
+    for (class, call) in calls().into_iter().enumerate() {
+        let broken = Step::Answer(404, Vec::new(), Body::BreaksOff("{\"type\": \"not_".to_owned()));
+        let rig = Rig::new([broken, answer(200, "{}")]);
+        let answered = rig.client.send(call).await;
+        let effectful = class == 2;
+        assert_eq!((answered.is_err(), rig.script.sent()), (effectful, if effectful { 1 } else { 2 }));
     }
 }
 

@@ -57,6 +57,10 @@ pub(crate) enum Fault {
     BadGateway,
     /// Each server is made twice; the answer is lost.
     Double,
+    /// The call arrives twice, each makes the servers, and the second answer comes.
+    Twice,
+    /// The call arrives twice; the first makes the servers, and the second is refused.
+    TwiceRefused(Error),
     /// 502, and the servers are made much later.
     Late,
     /// Only the first server is made; the answer is lost.
@@ -257,6 +261,14 @@ impl Provider for TestCloud {
                 self.clock.advance(Duration::from_secs(1));
                 make(&order.names, false);
                 Err(bad_gateway())
+            }
+            Some(Fault::Twice) => {
+                make(&order.names, false);
+                Ok(make(&order.names, false))
+            }
+            Some(Fault::TwiceRefused(error)) => {
+                make(&order.names, false);
+                Err(error)
             }
             Some(Fault::MakeOne) => {
                 make(&order.names[..1], false);

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::api::{Api, MachineImage, RunInstances};
 use super::convert::{self, System};
+use super::teardown;
 
 /// The most bytes of user-data before encoding.
 pub(super) const USER_DATA_MAX: usize = 16 << 10;
@@ -40,7 +41,7 @@ pub(super) async fn launch(api: &Api, images: &Images, order: &Order) -> Result<
         .with_hint("Leave the disk size out, or choose another image."));
     }
     let key_name = ensure_key(api, region, wish.key).await.map_err(unmade)?;
-    let group = ensure_group(api, region, &wish.group, &wish.tags).await.map_err(unmade)?;
+    let group = ensure_group(api, region, &wish.group, &wish.tags).await?;
     let run = RunInstances {
         client_token: order.token.as_str(),
         image: &image,
@@ -63,15 +64,21 @@ pub(super) async fn launch(api: &Api, images: &Images, order: &Order) -> Result<
     };
     match made {
         Ok(item) => Ok(convert::instance(region, item)),
-        Err(error) => {
-            if error.effect() == Effect::None
-                && let Err(left) = api.delete_security_group(region, &group).await
-            {
-                tracing::warn!(%region, %group, error = %left, "a security group without a server was left behind");
+        Err(error) if error.effect() == Effect::Unknown => Err(error),
+        Err(error) => match teardown::gone(api.delete_security_group(region, &group).await) {
+            Ok(true) => Err(error),
+            left => {
+                tracing::debug!(%region, %group, ?left, "a security group without a server is left");
+                Err(left_behind(error))
             }
-            Err(error)
-        }
+        },
     }
+}
+
+/// No server was made, but perhaps a group: whoever looks finds no server and orders again under the same token, and that
+/// order takes the group.
+fn left_behind(error: Error) -> Error {
+    error.with_effect(Effect::Unknown)
 }
 
 /// Everything about an order that can be wrong before it is sent.
@@ -233,12 +240,17 @@ async fn ensure_group(api: &Api, region: &str, name: &str, tags: &Tags) -> Resul
                 "Make one with `aws ec2 create-default-vpc --region {region}`, or choose another region."
             ))
     })?;
-    match api.create_security_group(region, &vpc, name, tags).await {
-        Err(error) if error.native_code() == Some("InvalidGroup.Duplicate") => {
-            let mut found = api.describe_security_groups(region, &[("group-name", name), ("vpc-id", &vpc)]).await?;
-            found.pop().map(|group| group.group_id).ok_or(error)
-        }
-        made => made.map(|group| group.group_id),
+    let error = match api.create_security_group(region, &vpc, name, tags).await {
+        Ok(made) => return Ok(made.group_id),
+        Err(error) => error,
+    };
+    // An earlier order under this token made it, or this one did and its answer was lost.
+    if error.native_code() != Some("InvalidGroup.Duplicate") && error.effect() == Effect::None {
+        return Err(error);
+    }
+    match api.describe_security_groups(region, &[("group-name", name), ("vpc-id", &vpc)]).await {
+        Ok(mut found) => found.pop().map(|group| group.group_id).ok_or_else(|| left_behind(error)),
+        Err(_) => Err(left_behind(error)),
     }
 }
 

@@ -64,7 +64,7 @@ async fn sweep(api: &Api, region: &str, native: &str, token: &str) -> Result<boo
 }
 
 /// Whether the thing is gone; a refusal because it is still in use is no failure.
-fn gone(deleted: Result<()>) -> Result<bool> {
+pub(super) fn gone(deleted: Result<()>) -> Result<bool> {
     match deleted {
         Ok(()) => Ok(true),
         Err(error) if is_missing(&error) => Ok(true),

@@ -233,10 +233,39 @@ async fn what_is_too_young_is_waited_for() {
 async fn trouble_before_the_order_made_no_server() {
     let body = error("InternalError");
     let mut answers = creating((200, MADE));
-    answers[5] = ("CreateSecurityGroup", 500, &body);
+    answers[4] = ("DescribeVpcs", 500, &body);
     let script = Script::new(&answers);
     let refused = driver(&script, &[]).create(&order()).await.unwrap_err();
     assert_eq!((refused.effect(), script.count("RunInstances")), (Effect::None, 0));
+}
+
+#[tokio::test]
+async fn a_group_whose_answer_was_lost_is_taken_or_left_to_the_same_token() {
+    let body = error("InternalError");
+    let mut answers = creating((200, MADE));
+    answers[5] = ("CreateSecurityGroup", 500, &body);
+    let found = "<R><securityGroupInfo><item><groupId>sg-2</groupId></item></securityGroupInfo></R>";
+    for (status, found, runs) in [(200, found, 1), (200, "<R><securityGroupInfo/></R>", 0), (500, body.as_str(), 0)] {
+        let mut answers = answers.clone();
+        answers.push(("DescribeSecurityGroups", status, found));
+        let script = Script::new(&answers);
+        let made = driver(&script, &[]).create(&order()).await;
+        assert_eq!(script.count("RunInstances"), runs, "{found}");
+        // In doubt, so that the engine orders again under this token and no other.
+        let in_doubt = made.as_ref().is_err_and(|error| error.effect() == Effect::Unknown);
+        assert_eq!((made.is_ok(), in_doubt), (runs == 1, runs == 0), "{found}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_taken_back_is_left_to_the_same_token() {
+    let (refusal, failure) = (error("UnauthorizedOperation"), error("InternalError"));
+    for (status, body, effect) in [(200, OK, Effect::None), (500, failure.as_str(), Effect::Unknown)] {
+        let mut answers = creating((403, &refusal));
+        answers[7] = ("DeleteSecurityGroup", status, body);
+        let refused = driver(&Script::new(&answers), &[]).create(&order()).await.unwrap_err();
+        assert_eq!(refused.effect(), effect, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -230,7 +230,7 @@ async fn every_refusal_has_its_kind() {
             "MarketplaceImage",
         ),
         (404, refusal("unknown_resource"), Invalid, Retry::Never, Effect::None, "no"),
-        (404, "<html>nothing</html>".to_owned(), Protocol, Retry::Never, Effect::None, "404"),
+        (404, "<html>nothing</html>".to_owned(), Protocol, Retry::Backoff, Effect::None, "404"),
         (
             409,
             with("transient_state", json!({"current_state": "stopping"})),

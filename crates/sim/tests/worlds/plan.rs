@@ -147,7 +147,7 @@ fn fault(dice: &mut Dice, clouds: &[&Cloud]) -> Fault {
         5 => What::Garbage,
         6 => What::Status { code: status, after_effect: false },
         7 => What::Status { code: status, after_effect: true },
-        8 => What::RateLimit(seconds(1 + dice.below(60))),
+        8 => What::RateLimit(Some(seconds(1 + dice.below(60)))),
         9 => What::Slow(seconds(1 + dice.below(25))),
         10 => What::Hang { after_effect: dice.percent(50) },
         11 => What::ListLag(seconds(dice.below(cloud.list_lag + 1))),
