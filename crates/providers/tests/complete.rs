@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use capsule_core::Lifecycle;
+use capsule_core::{BillingUnit, Granularity, Lifecycle, Location, Part, PlanKind, Rate};
 use capsule_providers::templates;
 
 const HEADINGS: [&str; 7] =
@@ -79,6 +79,7 @@ fn reference() -> String {
         };
         text.push_str(&format!("| `{id}` | {name}{retired} | {} | `{endpoint}` |\n", settings.join("<br>")));
     }
+    text.push_str(&billing());
     for entry in capsule_providers::all() {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(entry.descriptor.id.as_str()).join("README.md");
@@ -90,6 +91,69 @@ fn reference() -> String {
         }
     }
     text
+}
+
+/// A table from the tariffs: how each kind of server is billed, by which source.
+fn billing() -> String {
+    let mut text = String::from(
+        "\n## How they bill\n\n\
+         A rate with (?) is not from a current page of the vendor's. Prices are without tax.\n\n\
+         | provider | kind | counted by | at least | while off | root disk | public IPv4 | traffic beyond the allowance | snapshot | \
+         prices by place | source |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for entry in capsule_providers::all() {
+        for tariff in entry.descriptor.tariffs {
+            let rule = &tariff.rule;
+            let kind = match tariff.kind {
+                PlanKind::Virtual => "virtual",
+                PlanKind::BareMetal => "bare metal",
+            };
+            let counted = match rule.granularity {
+                Granularity::Second => "second",
+                Granularity::Minute => "started minute",
+                Granularity::Hour => "started hour",
+                Granularity::Month => "month in advance",
+            };
+            let least = rule.minimum_charge.map_or(String::new(), |least| format!(" or {least}"));
+            let each = if rule.minimum_each_start { " at each start" } else { "" };
+            let off = if rule.stopped_is_billed { "the same" } else { "not the plan" };
+            let place = match tariff.location {
+                Location::Same => "the same",
+                Location::OwnPrices => "own prices",
+                Location::Premium => "a premium",
+            };
+            let overage = tariff.transfer.overage.as_ref().map_or("not known".to_owned(), |rate| per_unit(rate, "GiB"));
+            let snapshot = tariff.snapshot.as_ref().map_or("not known".to_owned(), |rate| per_unit(rate, "GiB"));
+            text.push_str(&format!(
+                "| `{}` | {kind} | {counted} | {} s{each}{least} | {off} | {} | {} | {overage} | {snapshot} | {place} | <{}>, {} |\n",
+                entry.descriptor.id,
+                rule.minimum.as_secs(),
+                part(&tariff.root_disk, "GiB"),
+                part(&tariff.public_ipv4, "address"),
+                rule.source,
+                rule.as_of,
+            ));
+        }
+    }
+    text
+}
+
+fn part(part: &Part, unit: &str) -> String {
+    match part {
+        Part::Included => "included".to_owned(),
+        Part::Apart(rate) => per_unit(rate, unit),
+        Part::Asked => "apart, by place; not in our prices".to_owned(),
+    }
+}
+
+fn per_unit(rate: &Rate, unit: &str) -> String {
+    let per = match rate.per {
+        None => "",
+        Some(BillingUnit::Hour) => " and hour",
+        Some(BillingUnit::Month) => " and month",
+    };
+    let sure = if rate.sure { "" } else { " (?)" };
+    format!("{} per {unit}{per}{sure}, [{}]({})", rate.amount, rate.as_of, rate.source)
 }
 
 #[test]
