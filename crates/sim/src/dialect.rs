@@ -12,7 +12,7 @@ use std::time::Duration;
 use capsule_core::ProviderId;
 use jiff::Timestamp;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Plan};
 use crate::limit::{Limit, Usage};
 use crate::machine::{Machine, MachineKind, Pace};
 use crate::wire::{Request, Response};
@@ -40,6 +40,11 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
 
     /// What it sells.
     fn catalog(&self) -> &'static Catalog;
+
+    /// What a plan costs in a region by the hour and by the month, as the vendor writes it; empty where it does not.
+    fn price(&self, plan: &Plan, _region: &str) -> (String, String) {
+        (plan.hourly.to_owned(), plan.monthly.to_owned())
+    }
 
     /// How long things take there, at natural speed.
     fn pace(&self, kind: MachineKind) -> Pace;

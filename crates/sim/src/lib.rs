@@ -15,7 +15,8 @@
 //!
 //! # What is not
 //! No guest runs: user-data is read, not executed, and a server answers what would follow from it. No stock runs out
-//! unless a fault says so. No bills are written; the [`ledger`] says what was alive, when. Calls that Capsule does not
+//! unless a fault says so. The [`ledger`] says what was alive, when, and the [`invoice`] what that
+//! costs; no vendor's API for bills is there. Calls that Capsule does not
 //! make are answered with the vendor's "not found".
 
 pub mod catalog;
@@ -24,6 +25,7 @@ pub mod dialect;
 pub mod dialects;
 pub mod fault;
 pub mod guest;
+pub mod invoice;
 pub mod ledger;
 pub mod limit;
 pub mod machine;
@@ -39,6 +41,7 @@ pub use dialect::{Dialect, Mishap};
 pub use dialects::{credentials, dialects};
 pub use fault::{Fault, What};
 pub use guest::{Guest, Install, Stage, Trouble};
+pub use invoice::Bill;
 pub use ledger::{Birth, Ledger};
 pub use machine::{Change, Machine, MachineKind, Pace, State, Timeline};
 pub use serve::Serving;

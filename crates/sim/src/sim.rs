@@ -14,6 +14,7 @@ use crate::dialect::{Dialect, Mishap};
 use crate::dialects::dialects;
 use crate::fault::{Fault, What};
 use crate::guest::{Guest, Name, SandboxNet, Setting, Surroundings, Trouble, authority};
+use crate::invoice::{Bill, bills};
 use crate::ledger::Ledger;
 use crate::store::{Store, Wrote};
 use crate::transport::InProcess;
@@ -241,6 +242,15 @@ impl Sim {
     pub fn ledger(&self) -> Result<Ledger> {
         let now = self.shared.clock.now();
         self.store().access(|store| Ok((Ledger::of(&store.world, &store.traffic.counts, now), Wrote::Nothing)))
+    }
+
+    /// What the vendors would write on their invoices for every server so far, now.
+    ///
+    /// # Errors
+    /// When the world's file cannot be used.
+    pub fn invoice(&self) -> Result<Vec<Bill>> {
+        let now = self.shared.clock.now();
+        self.look(|world| bills(world, &self.shared.dialects, now))
     }
 
     /// Looks at the world.

@@ -39,7 +39,8 @@ pub(super) static VIRTUAL: Tariff = Tariff {
     public_ipv4: Part::Apart(Rate {
         amount: Money::constant(4, 3, Currency::EUR),
         per: Some(BillingUnit::Hour),
-        while_stopped: true,
+        // A dynamic address, which is what servers get, is lost with the stop.
+        while_stopped: false,
         source: "https://www.scaleway.com/en/docs/ipam/reference-content/understanding-ip-billing",
         as_of: Date::constant(2025, 6, 26),
         sure: false,

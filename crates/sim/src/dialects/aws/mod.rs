@@ -37,7 +37,7 @@ use self::error::AwsError;
 use self::query::Params;
 use self::sigv4::Claim;
 use self::xml::Xml;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Plan};
 use crate::dialect::{Dialect, Mishap};
 use crate::limit::{Limit, Shape};
 use crate::machine::{Machine, MachineKind, Pace};
@@ -229,6 +229,10 @@ impl Dialect for Aws {
 
     fn catalog(&self) -> &'static Catalog {
         &data::CATALOG
+    }
+
+    fn price(&self, plan: &Plan, region: &str) -> (String, String) {
+        (data::hourly_in(plan, region), String::new())
     }
 
     fn pace(&self, kind: MachineKind) -> Pace {

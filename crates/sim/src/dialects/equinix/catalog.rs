@@ -93,6 +93,16 @@ const METRO_PRICES: &[(&str, &str, &str)] =
 /// Plan and metro of which little is left.
 const SCARCE: &[(&str, &str)] = &[("m3.large.x86", "fr")];
 
+fn hourly_in(plan: &Plan, metro: &str) -> &'static str {
+    let own = METRO_PRICES.iter().find(|(id, place, _)| *id == plan.id && *place == metro);
+    own.map_or(plan.hourly, |(.., hour)| hour)
+}
+
+/// What a plan costs in a metro by the hour; there is no price of a month.
+pub(super) fn price_in(plan: &Plan, metro: &str) -> (String, String) {
+    (hourly_in(plan, metro).to_owned(), String::new())
+}
+
 /// A number as the vendor writes it.
 fn number(text: &'static str) -> Value {
     serde_json::from_str(text).expect("the tables above hold JSON numbers")
@@ -143,8 +153,7 @@ pub(super) fn plan_body(plan: &'static Plan, whole_metros: bool) -> Value {
             let path = format!("/metal/v1{}", metro_path(region.id));
             let mut body = if whole_metros { metro_body(region) } else { json!({}) };
             body["href"] = path.into();
-            let price = METRO_PRICES.iter().find(|(id, metro, _)| *id == plan.id && *metro == region.id);
-            body["price"] = json!({ "hour": number(price.map_or(plan.hourly, |(.., hour)| hour)) });
+            body["price"] = json!({ "hour": number(hourly_in(plan, region.id)) });
             body
         })
         .collect();

@@ -18,7 +18,7 @@ use capsule_core::ProviderId;
 use serde_json::json;
 
 use self::answer::{Answer, error, not_found, ok, refused};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Plan};
 use crate::charges::Charge;
 use crate::dialect::{Dialect, Mishap};
 use crate::machine::{MachineKind, Pace};
@@ -132,6 +132,10 @@ impl Dialect for Equinix {
 
     fn credentials(&self) -> Vec<(&'static str, &'static str)> {
         vec![("api_key", SANDBOX_KEY), ("project_id", SANDBOX_PROJECT)]
+    }
+
+    fn price(&self, plan: &Plan, region: &str) -> (String, String) {
+        catalog::price_in(plan, region)
     }
 
     fn pace(&self, _kind: MachineKind) -> Pace {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, error, found, ok};
@@ -89,8 +90,23 @@ pub(super) fn disabled_periods(plan: &Plan) -> &'static [&'static str] {
     if plan.id == "620" { &["hourly"] } else { &[] }
 }
 
+/// What a facility adds to the price of an hour and of a month.
+fn premium(facility: &str) -> (&'static str, &'static str) {
+    if facility == "LAX3" { ("0.003", "2.0") } else { ("0.0", "0.0") }
+}
+
+/// What a product costs in a facility by the hour and by the month, with what the facility adds.
+pub(super) fn price_in(plan: &Plan, facility: &str) -> (String, String) {
+    let sum = |base: &str, more: &str| {
+        let number = |text: &str| text.parse::<Decimal>().expect("the tables above hold numbers");
+        (number(base) + number(more)).to_string()
+    };
+    let (hourly, monthly) = premium(facility);
+    (sum(plan.hourly, hourly), sum(plan.monthly, monthly))
+}
+
 fn stock(plan: &Plan, region: &Region) -> Value {
-    let premium = region.id == "LAX3";
+    let (hourly_premium, monthly_premium) = premium(region.id);
     let cores = (plan.vcpus / 2).max(1);
     let memory = plan.memory_mib / 1024;
     let drive =
@@ -114,8 +130,8 @@ fn stock(plan: &Plan, region: &Region) -> Value {
         "product_bandwidth": format!("{}TB / 1Gbps", plan.transfer),
         "product_hourly_price": number(plan.hourly),
         "product_monthly_price": number(plan.monthly),
-        "hourly_location_premium": number(if premium { "0.003" } else { "0.0" }),
-        "monthly_location_premium": number(if premium { "2.0" } else { "0.0" }),
+        "hourly_location_premium": number(hourly_premium),
+        "monthly_location_premium": number(monthly_premium),
         "product_disabled_billing_periods": disabled_periods(plan),
         "product_on_sale": false,
     })

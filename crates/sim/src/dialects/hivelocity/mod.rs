@@ -17,7 +17,7 @@ use std::time::Duration;
 use capsule_core::ProviderId;
 
 use self::answer::{Answer, described, error};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Plan};
 use crate::dialect::{Dialect, Mishap};
 use crate::limit::{Limit, Shape, Usage};
 use crate::machine::{MachineKind, Pace};
@@ -96,6 +96,10 @@ impl Dialect for Hivelocity {
 
     fn catalog(&self) -> &'static Catalog {
         &catalog::CATALOG
+    }
+
+    fn price(&self, plan: &Plan, region: &str) -> (String, String) {
+        catalog::price_in(plan, region)
     }
 
     fn pace(&self, kind: MachineKind) -> Pace {

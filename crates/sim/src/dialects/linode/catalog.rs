@@ -107,6 +107,14 @@ pub(super) fn in_stock(plan: &Plan, region: &Region) -> bool {
     region.available && plan.sold_in(region.id) && !SOLD_OUT.contains(&(plan.id, region.id))
 }
 
+/// What a plan costs in a region by the hour and by the month.
+pub(super) fn price_in(plan: &Plan, region: &str) -> (String, String) {
+    let dearer = DEARER.iter().filter(|(id, _)| *id == plan.id).flat_map(|(_, prices)| prices);
+    let own = dearer.into_iter().find(|(place, ..)| *place == region);
+    let (hourly, monthly) = own.map_or((plan.hourly, plan.monthly), |(_, hourly, monthly)| (*hourly, *monthly));
+    (hourly.to_owned(), monthly.to_owned())
+}
+
 static TYPES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let body = |plan: &'static Plan| {
         let dearer = DEARER.iter().find(|(id, _)| *id == plan.id).map(|(_, prices)| prices).into_iter().flatten();

@@ -49,6 +49,11 @@ pub(super) static CATALOG: Catalog = Catalog {
             kind: MachineKind::BareMetal,
             ..plan("vbm-24c-256gb-amd", "EPYC 7443P", (48, 262_144, 960, 10_240), ("1", "725"), &["ewr", "sgp"])
         },
+        // (unsure) Which plans have no price of an hour changes; the description only says that some have none.
+        Plan {
+            kind: MachineKind::BareMetal,
+            ..plan("vbm-6c-32gb", "E-2286G", (12, 32_768, 960, 5120), ("0", "185"), &["ord"])
+        },
     ],
     regions: &[
         region("ewr", "New Jersey", "US"),
@@ -92,6 +97,13 @@ fn number(text: &'static str) -> Value {
 
 fn locations(plan: &Plan) -> Vec<&'static str> {
     CATALOG.regions.iter().map(|region| region.id).filter(|region| plan.sold_in(region)).collect()
+}
+
+/// What a plan costs in a region by the hour and by the month.
+pub(super) fn price_in(plan: &Plan, region: &str) -> (String, String) {
+    let own = LOCATION_COST.iter().find(|(id, place, ..)| *id == plan.id && *place == region);
+    let (hourly, monthly) = own.map_or((plan.hourly, plan.monthly), |(.., hourly, monthly)| (hourly, monthly));
+    (hourly.to_owned(), monthly.to_owned())
 }
 
 /// What both kinds of plan have.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use capsule_core::ProviderId;
 
 use self::answer::{Answer, bad_request, error, not_found};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Plan};
 use crate::dialect::{Dialect, Mishap};
 use crate::limit::{Limit, Shape};
 use crate::machine::{MachineKind, Pace};
@@ -94,6 +94,10 @@ impl Dialect for Vultr {
 
     fn catalog(&self) -> &'static Catalog {
         &catalog::CATALOG
+    }
+
+    fn price(&self, plan: &Plan, region: &str) -> (String, String) {
+        catalog::price_in(plan, region)
     }
 
     fn pace(&self, kind: MachineKind) -> Pace {
