@@ -2,7 +2,8 @@
 # All tests of Capsule, or a part of them: ./test.sh [lint|rust|referees]...
 #
 # Needs a Rust toolchain and a C compiler. What else the tests need comes from the package registries: Python packages
-# into .venv, Prism into tests/referees/node_modules, cargo-deny into target/tools, and Debian packages where missing.
+# into .venv and .venv-focus, Prism into tests/referees/node_modules, cargo-deny into target/tools, and Debian packages
+# where missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -46,16 +47,17 @@ tool_deny() {
     rm -rf "$tools/build"
 }
 
+# tool_python ENVIRONMENT REQUIREMENTS
 tool_python() {
-    local stamp=.venv/requirements.installed
-    fresh "$stamp" tests/referees/requirements.txt && return
+    local stamp=$1/requirements.installed
+    fresh "$stamp" "$2" && return
     need python3 python3
-    say "Python packages"
+    say "Python packages of $2"
     # Debian keeps venv's parts in a package of their own.
     python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
-    python3 -m venv --clear .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check -r tests/referees/requirements.txt
-    cat tests/referees/requirements.txt >"$stamp"
+    python3 -m venv --clear "$1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+    cat "$2" >"$stamp"
 }
 
 tool_prism() {
@@ -91,8 +93,10 @@ rust() {
 }
 
 referees() {
-    tool_python
+    tool_python .venv tests/referees/requirements.txt
+    tool_python .venv-focus tests/referees/focus-requirements.txt
     tool_prism
+    need chromium chromium
     say "Programs for the referees"
     cargo build --workspace --all-features --locked --quiet --bins --examples
     say "Referees"

@@ -1,11 +1,19 @@
-use capsule_core::{Error, ErrorKind};
-use capsule_engine::ledger::{By, Group, Purse, month_end, summary};
+mod files;
+mod page;
+
+use std::path::PathBuf;
+
+use capsule_core::{Error, ErrorKind, Money, MoneyError, ProviderId};
+use capsule_engine::ledger::{Account, By, Group, Purse, month_end, summary};
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::{Outcome, reconcile};
 use crate::output::{self, Table};
 use crate::session::Session;
+use crate::settings::keep;
 
 /// Show what your servers have cost so far, and what they will have cost at the end of this month
 ///
@@ -25,8 +33,36 @@ pub struct Cost {
     /// Ask the providers what they say that they charge, and set it beside our figure
     ///
     /// Asks all that are set up at once. Those whose API does not tell, or whose key may not ask, are named.
-    #[arg(long, conflicts_with_all = ["by", "by_tag", "since"])]
+    #[arg(long, conflicts_with_all = ["by", "by_tag", "since", "until", "focus", "csv", "csv_days", "html"])]
     reconcile: bool,
+    /// In --focus and --csv-days: only what was charged until this day, itself included (UTC)
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    until: Option<Date>,
+    /// Write each server's days in the columns of FOCUS 1.0, for programs that read bills
+    #[arg(long, value_name = "FILE")]
+    focus: Option<PathBuf>,
+    /// Write the sums as CSV
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write each server's days as CSV
+    #[arg(long, value_name = "FILE")]
+    csv_days: Option<PathBuf>,
+    /// Write one page with charts, for a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// What one server costs on one day.
+struct Day<'a> {
+    account: &'a Account,
+    day: Date,
+    amount: Money,
+}
+
+impl Day<'_> {
+    fn provider(&self) -> &str {
+        self.account.record.id.provider.as_str()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,17 +86,21 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
         (None, Key::Month) => By::Month,
         (None, Key::Server) => By::Server,
     };
-    let accounts = session.engine().await?.accounts().await?;
+    if args.until.is_some() && args.focus.is_none() && args.csv_days.is_none() {
+        return Err(Error::new(ErrorKind::Invalid, "--until is about the days in a file.")
+            .with_hint("Add --focus FILE or --csv-days FILE.")
+            .into());
+    }
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && until < since
+    {
+        return Err(Error::new(ErrorKind::Invalid, format!("There is no day from {since} until {until}.")).into());
+    }
+    let engine = session.engine().await?;
+    let accounts = engine.accounts().await?;
     let now = session.clock.now();
     let groups = summary(&accounts, &by, args.since, now).map_err(unsummable)?;
     let total = total(&groups).map_err(unsummable)?;
-    if session.json() {
-        output::json(&serde_json::json!({
-            "at": now, "since": args.since, "forecast_until": month_end(now), "groups": groups,
-            "total": { "actual": total.0, "forecast": total.1 },
-        }))?;
-        return Ok(());
-    }
     let title = match &by {
         By::Provider => "PROVIDER",
         By::Region => "REGION",
@@ -69,6 +109,35 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
         By::Month => "MONTH",
         By::Server => "SERVER",
     };
+    let rows = days(&accounts, now, args.since, args.until).map_err(unsummable)?;
+    if let Some(path) = &args.focus {
+        keep(path, files::focus(&rows, now).as_bytes())?;
+    }
+    if let Some(path) = &args.csv {
+        keep(path, files::groups(&title.to_lowercase(), &groups).as_bytes())?;
+    }
+    if let Some(path) = &args.csv_days {
+        keep(path, files::days(&rows).as_bytes())?;
+    }
+    if let Some(path) = &args.html {
+        let end = month_end(now);
+        let (days, budgets) = (days(&accounts, end, args.since, None).map_err(unsummable)?, engine.budgets().await?);
+        let (accounts, groups, total, days, budgets) = (&accounts[..], &groups[..], &total, &days[..], &budgets[..]);
+        let title = &format!("By {}", title.to_lowercase());
+        let (today, last) = (date(now), date(end).yesterday().unwrap_or(date(end)));
+        let page = page::Page { accounts, groups, total, days, budgets, title, since: args.since, now, today, last };
+        keep(path, page::page(&page).map_err(unsummable)?.as_bytes())?;
+    }
+    for path in [&args.focus, &args.csv, &args.csv_days, &args.html].into_iter().flatten() {
+        output::note(format!("Wrote {}.", path.display()));
+    }
+    if session.json() {
+        output::json(&serde_json::json!({
+            "at": now, "since": args.since, "forecast_until": month_end(now), "groups": groups,
+            "total": { "actual": total.0, "forecast": total.1 },
+        }))?;
+        return Ok(());
+    }
     let mut table = Table::new(&[title, ">SERVERS", ">LIVING", ">SO FAR", ">BY MONTH'S END", "SHARE"]);
     for group in &groups {
         table.row([
@@ -87,6 +156,33 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
         output::note(format!("{unpriced} servers have no known price and are not in the sums."));
     }
     Ok(())
+}
+
+/// What each server cost on each day from `since` to `until`, as far as it is charged at `now`: by day, then by server.
+fn days(
+    accounts: &[Account],
+    now: Timestamp,
+    since: Option<Date>,
+    until: Option<Date>,
+) -> Result<Vec<Day<'_>>, MoneyError> {
+    let mut rows = Vec::new();
+    for account in accounts {
+        let days = account.days(now)?.unwrap_or_default().into_iter();
+        let days = days.filter(|cost| since.is_none_or(|since| cost.day >= since));
+        let days = days.filter(|cost| until.is_none_or(|until| cost.day <= until));
+        rows.extend(days.map(|cost| Day { account, day: cost.day, amount: cost.amount }));
+    }
+    rows.sort_by(|a, b| (a.day, &a.account.record.id).cmp(&(b.day, &b.account.record.id)));
+    Ok(rows)
+}
+
+fn date(at: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(at).date()
+}
+
+/// The vendor's own name; that of its id where it is none of ours.
+fn provider_name(id: &ProviderId) -> String {
+    capsule_providers::find(id.as_str()).map_or_else(|_| id.to_string(), |entry| entry.descriptor.name.to_owned())
 }
 
 fn total(groups: &[Group]) -> Result<(Purse, Purse), capsule_core::MoneyError> {

@@ -1,5 +1,6 @@
 //! Results on stdout, everything else on stderr.
 
+mod csv;
 mod progress;
 mod table;
 
@@ -10,6 +11,7 @@ use capsule_core::{Error, ErrorKind, Money, Price, Result};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+pub use self::csv::Csv;
 pub use self::progress::Progress;
 pub use self::table::Table;
 

@@ -1,0 +1,161 @@
+//! What servers cost as files for other programs: groups and days as CSV, and days in the columns of FOCUS 1.0.
+
+use capsule_core::{Granularity, Life, Money};
+use capsule_engine::ledger::{Account, Group};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::{Day, provider_name};
+use crate::output::Csv;
+
+/// The columns of FOCUS 1.0, in the order of their names: <https://focus.finops.org/focus-specification/v1-0/>.
+const FOCUS: [&str; 43] = [
+    "AvailabilityZone",
+    "BilledCost",
+    "BillingAccountId",
+    "BillingAccountName",
+    "BillingCurrency",
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargeCategory",
+    "ChargeClass",
+    "ChargeDescription",
+    "ChargeFrequency",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+    "CommitmentDiscountCategory",
+    "CommitmentDiscountId",
+    "CommitmentDiscountName",
+    "CommitmentDiscountStatus",
+    "CommitmentDiscountType",
+    "ConsumedQuantity",
+    "ConsumedUnit",
+    "ContractedCost",
+    "ContractedUnitPrice",
+    "EffectiveCost",
+    "InvoiceIssuerName",
+    "ListCost",
+    "ListUnitPrice",
+    "PricingCategory",
+    "PricingQuantity",
+    "PricingUnit",
+    "ProviderName",
+    "PublisherName",
+    "RegionId",
+    "RegionName",
+    "ResourceId",
+    "ResourceName",
+    "ResourceType",
+    "ServiceCategory",
+    "ServiceName",
+    "SkuId",
+    "SkuPriceId",
+    "SubAccountId",
+    "SubAccountName",
+    "Tags",
+];
+
+/// A row for each day of each server.
+///
+/// What a day cost is a sum of a plan with its minimum and cap, a disk and an address, so there is no unit price of it;
+/// and the vendor's number of the account is not known here, so the provider stands for it.
+pub(super) fn focus(days: &[Day<'_>], now: Timestamp) -> String {
+    let mut csv = Csv::new(&FOCUS);
+    for Day { account, day, amount } in days {
+        let record = &account.record;
+        let (provider, region, plan) = (&record.id.provider, &record.id.region, &record.plan);
+        let vendor = provider_name(provider);
+        let month = day.first_of_month();
+        let next_month = month.checked_add(1.month()).unwrap_or(month);
+        let in_advance = record.price.as_ref().is_some_and(|price| price.rule.granularity == Granularity::Month);
+        let used = if in_advance { None } else { Some(hours(account, *day, now)) };
+        let cost = amount.amount().round_dp(10);
+        // Always with a point: what reads columns by guessing takes a column of whole numbers for another kind.
+        let cost = format!("{cost:.10}");
+        let cell = |column: &str| match column {
+            "BilledCost" | "ContractedCost" | "EffectiveCost" | "ListCost" => cost.clone(),
+            "BillingAccountId" => provider.to_string(),
+            "BillingCurrency" => amount.currency().to_string(),
+            "BillingPeriodStart" => midnight(month),
+            "BillingPeriodEnd" => midnight(next_month),
+            "ChargeCategory" => if in_advance { "Purchase" } else { "Usage" }.to_owned(),
+            "ChargeDescription" => format!("Server of the plan {plan} in {region}, as reckoned by Capsule"),
+            "ChargeFrequency" => if in_advance { "Recurring" } else { "Usage-Based" }.to_owned(),
+            "ChargePeriodStart" => midnight(*day),
+            "ChargePeriodEnd" => midnight(day.tomorrow().unwrap_or(*day)),
+            "ConsumedQuantity" => used.clone().unwrap_or_default(),
+            "ConsumedUnit" if used.is_some() => "Hours".to_owned(),
+            "InvoiceIssuerName" | "ProviderName" | "PublisherName" => vendor.clone(),
+            "PricingCategory" => "Standard".to_owned(),
+            "RegionId" | "RegionName" => region.clone(),
+            "ResourceId" => record.id.to_string(),
+            "ResourceName" => record.name.clone(),
+            "ResourceType" => "Server".to_owned(),
+            "ServiceCategory" => "Compute".to_owned(),
+            "ServiceName" => format!("{vendor} servers"),
+            "SkuId" => format!("{provider}/{plan}"),
+            "SkuPriceId" => format!("{provider}/{region}/{plan}"),
+            "Tags" => serde_json::to_string(&record.tags).unwrap_or_default(),
+            _ => String::new(),
+        };
+        csv.row(FOCUS.map(cell));
+    }
+    csv.text().to_owned()
+}
+
+/// How many hours of a day a server was there, or on where only that costs.
+fn hours(account: &Account, day: Date, now: Timestamp) -> String {
+    let at = |day: Date| TimeZone::UTC.to_timestamp(day.into()).unwrap_or(now);
+    let (start, end) = (at(day), at(day.tomorrow().unwrap_or(day)));
+    let overlap = |from: Timestamp, to: Timestamp| to.min(end).duration_since(from.max(start)).as_millis().max(0);
+    let Life { from, to, off } = account.life(now);
+    let billed_off = account.record.price.as_ref().is_some_and(|price| price.rule.stopped_is_billed);
+    let idle: i128 = if billed_off { 0 } else { off.iter().map(|(off, on)| overlap(*off, *on)).sum() };
+    let ms = overlap(from, to) - idle;
+    // Thousandths, of which a day has few.
+    format!("{}.{:03}", ms / 3_600_000, ms % 3_600_000 / 3600)
+}
+
+fn midnight(day: Date) -> String {
+    format!("{day}T00:00:00Z")
+}
+
+/// The groups of the table, a row for each currency.
+pub(super) fn groups(title: &str, groups: &[Group]) -> String {
+    let mut csv = Csv::new(&[title, "servers", "living", "unpriced", "currency", "actual", "forecast"]);
+    for group in groups {
+        let head = [&group.key, &group.servers.to_string(), &group.living.to_string(), &group.unpriced.to_string()];
+        let head = head.map(ToOwned::to_owned);
+        let amounts: Vec<Money> = group.forecast.amounts().collect();
+        for forecast in &amounts {
+            let currency = forecast.currency();
+            let actual = group.actual.of(currency).amount().normalize().to_string();
+            let cells = [currency.to_string(), actual, forecast.amount().normalize().to_string()];
+            csv.row(head.iter().cloned().chain(cells));
+        }
+        if amounts.is_empty() {
+            csv.row(head.into_iter().chain([String::new(), String::new(), String::new()]));
+        }
+    }
+    csv.text().to_owned()
+}
+
+/// What each server cost on each day.
+pub(super) fn days(days: &[Day<'_>]) -> String {
+    let mut csv = Csv::new(&["day", "provider", "region", "id", "name", "plan", "currency", "amount"]);
+    for Day { account, day, amount } in days {
+        let record = &account.record;
+        csv.row([
+            day.to_string(),
+            record.id.provider.to_string(),
+            record.id.region.clone(),
+            record.id.native.clone(),
+            record.name.clone(),
+            record.plan.clone(),
+            amount.currency().to_string(),
+            amount.amount().normalize().to_string(),
+        ]);
+    }
+    csv.text().to_owned()
+}

@@ -1,0 +1,120 @@
+"""What `capsule cost` writes for others: a bill that FOCUS's own validator takes, and a page that a browser shows."""
+
+import csv
+import decimal
+import html.parser
+import json
+import os
+import subprocess
+
+import pytest
+
+from processes import ROOT, program
+
+VALIDATOR = ROOT / ".venv-focus"
+# The validator goes by names of columns that the standard had before 1.0 and no longer has.
+FORMER = {
+    "ResourceID": "ResourceId",
+    "Provider": "ProviderName",
+    "Publisher": "PublisherName",
+    "InvoiceIssuer": "InvoiceIssuerName",
+    "ChargeType": "ChargeCategory",
+}
+CHROMIUM = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def costs(capsule_binary, tmp_path_factory):
+    """A home with a few servers and a budget of a hostile name, and what `cost` says and writes of it."""
+    home = tmp_path_factory.mktemp("costs")
+    env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+
+    def capsule(*args):
+        command = [capsule_binary, "--sandbox", "--home", str(home / "home"), "-o", "json", *args]
+        return subprocess.run(command, env=env, check=True, capture_output=True, timeout=120).stdout
+
+    for provider in ["digitalocean", "vultr", "scaleway"]:
+        capsule("deploy", f"web-{provider}", "--provider", provider)
+    capsule("budget", "set", "<script>x</script>", "--monthly", "100 USD", "--scope", "provider:vultr")
+    files = ["--focus", str(home / "focus.csv"), "--html", str(home / "page.html"), "--csv", str(home / "sums.csv")]
+    return home, json.loads(capsule("cost", *files))
+
+
+def test_focus_validator_takes_the_bill(costs):
+    home, said = costs
+    with open(home / "focus.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 3
+    billed = sum(decimal.Decimal(row["BilledCost"]) for row in rows if row["BillingCurrency"] == "USD")
+    assert abs(billed - decimal.Decimal(said["total"]["actual"]["USD"])) < decimal.Decimal("0.00001")
+    for row in rows:
+        row.update({former: row[name] for former, name in FORMER.items()})
+    with open(home / "former.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert "succeeded" in validate(home / "former.csv")
+    del rows[0]["BilledCost"]
+    rows[1]["BillingCurrency"] = "dollars"
+    with open(home / "wrong.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[1])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert "failed" in validate(home / "wrong.csv"), "the validator takes anything"
+
+
+def validate(path):
+    validator = program(str(VALIDATOR / "bin" / "focus-validator"), "Run `./test.sh referees`, which installs it.")
+    # It finds its own list of currencies from where it is installed.
+    place = next((VALIDATOR / "lib").glob("python*/site-packages"))
+    command = [validator, "--data-file", str(path), "--validate-version", "1.0"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120)
+    return done.stdout + done.stderr
+
+
+class Numbers(html.parser.HTMLParser):
+    """The exact amounts of the page's first table, by group."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.key, self.groups, self.tags = None, None, {}, []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        if tag == "table":
+            self.table = attrs.get("id")
+        if tag == "tr":
+            self.key = attrs.get("data-key")
+        if tag == "td" and self.table == "groups" and attrs.get("class") in ("actual", "forecast"):
+            amounts = {key[5:].upper(): value for key, value in attrs.items() if key.startswith("data-")}
+            self.groups.setdefault(self.key, {})[attrs["class"]] = amounts
+
+
+def test_a_browser_shows_the_numbers_of_the_json(costs):
+    home, said = costs
+    browser = program("chromium", "Run `./test.sh referees`, which installs it.")
+    url = (home / "page.html").as_uri()
+
+    def chromium(*args):
+        command = [browser, *CHROMIUM, f"--user-data-dir={home / 'profile'}", *args, url]
+        return subprocess.run(command, check=True, capture_output=True, timeout=90).stdout.decode()
+
+    page = Numbers()
+    page.feed(chromium("--dump-dom"))
+    expected = {group["key"]: {what: group[what] for what in ("actual", "forecast")} for group in said["groups"]}
+    expected["total"] = said["total"]
+    assert page.groups == expected
+    assert "script" not in page.tags
+    assert page.tags.count("rect") > 3, "no bars"
+    chromium(f"--screenshot={home / 'page.png'}", "--window-size=1100,1400")
+    picture = (home / "page.png").read_bytes()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 20_000
