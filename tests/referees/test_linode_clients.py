@@ -47,6 +47,12 @@ def life(linode, wait_until):
     reach("running")
     assert (seen().label, seen().tags, len(seen().ipv4)) == ("web", ["env:test"], 1)
     assert [found.id for found in linode.linode.instances(linode_api4.Instance.label == "web")] == [made.id]
+    (profile,) = seen().configs
+    assert (profile.kernel.id, profile.helpers.network, profile.devices.sda.id > 0) == ("linode/grub2", True, True)
+    profile.kernel = "linode/direct-disk"
+    profile.save()
+    profile.invalidate()
+    assert (profile.kernel.id, profile.helpers.distro) == ("linode/direct-disk", True)
     made.shutdown()
     reach("offline")
     made.boot()

@@ -91,6 +91,7 @@ CALLS = {
     "reboot": ("power", {"id": ID, "to": "reboot"}, []),
     "delete": ("delete", {"id": ID}, []),
     "statement": ("statement", {}, []),
+    "start from its own disk": ("start_from_own_disk", {"id": ID}, []),
 }
 
 
@@ -129,6 +130,8 @@ REACHED_BY = {
     f"POST {INSTANCE}/boot": CALLS["start"],
     f"POST {INSTANCE}/shutdown": CALLS["stop"],
     f"POST {INSTANCE}/reboot": CALLS["reboot"],
+    f"GET {INSTANCE}/configs": CALLS["start from its own disk"],
+    f"PUT {INSTANCE}/configs/{{configId}}": CALLS["start from its own disk"],
 }
 
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Leftovers, Lifecycle, Order, Power, Provider, ProviderId, RawBody, Result, Scope, Statements, Tags,
+    Leftovers, Lifecycle, Order, OwnLoader, Power, Provider, ProviderId, RawBody, Result, Scope, Statements, Tags,
 };
 use capsule_engine::Record;
 use jiff::Timestamp;
@@ -119,6 +119,10 @@ impl Provider for Own {
     }
 
     fn statements(&self) -> Option<&dyn Statements> {
+        None
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
     }
 }

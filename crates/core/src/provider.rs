@@ -121,6 +121,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// - `a_statement_grows_with_a_server`
     /// - `a_statement_refuses_a_wrong_key`: [`ErrorKind::Unauthenticated`]
     fn statements(&self) -> Option<&dyn Statements>;
+
+    /// The way to let servers start what lies on their own disks; `None` where all of them do so from birth.
+    ///
+    /// # Behavior
+    /// - `a_server_can_start_from_its_own_disk`: at once where this is `None`, else once it was asked for
+    fn own_loader(&self) -> Option<&dyn OwnLoader>;
 }
 
 /// Things that create made beside servers, and that outlived them: disks, firewalls. SSH keys are none of them, since the
@@ -175,6 +181,21 @@ impl fmt::Display for LeftoverKind {
             LeftoverKind::SecurityGroup => "security group",
         })
     }
+}
+
+/// Servers that the vendor starts with a kernel or loader of its own, which finds nothing but the system that they were
+/// ordered with.
+#[async_trait]
+pub trait OwnLoader: Send + Sync {
+    /// From its next start on, the server starts whatever its own disk holds.
+    ///
+    /// To be asked for once the server runs: the system that it was ordered with may not start in this way. Whoever puts
+    /// another system on the disk needs it before that one starts.
+    ///
+    /// # Behavior
+    /// - `own_disk_may_be_asked_for_twice`
+    /// - `own_disk_of_a_missing_server_is_not_found`
+    async fn start_from_own_disk(&self, id: &InstanceId) -> Result<()>;
 }
 
 /// Who a provider is.

@@ -84,6 +84,9 @@ pub enum Event {
     Up {
         /// As it was seen.
         server: Server,
+        /// Why it may never start what is put on its disk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hindrance: Option<Error>,
     },
     /// A server passed a stage on its way.
     Reached {

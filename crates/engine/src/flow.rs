@@ -261,7 +261,10 @@ pub(crate) fn judge_moving(
     match instance.status {
         status if status == target && (is_power || instance.addresses.primary().is_some()) => {
             let server = Server::seen(name, instance);
-            Verdict::Append(Box::new(if state.is_watched() { Event::Up { server } } else { Event::Ready { server } }))
+            Verdict::Append(Box::new(match state.is_watched() {
+                true => Event::Up { server, hindrance: None },
+                false => Event::Ready { server },
+            }))
         }
         InstanceStatus::Running if state.is_watched() && member.passed.is_empty() => {
             Verdict::Append(Box::new(Event::Reached { name: name.clone(), stage: ACTIVE.to_owned() }))

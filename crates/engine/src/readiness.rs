@@ -39,6 +39,8 @@ pub struct Watched {
     pub goal: Value,
     /// The stages passed so far, in order; [`ACTIVE`] and [`ADDRESS`] at least.
     pub passed: Vec<Passed>,
+    /// Why it may never start what is put on its disk: the provider refused for good to let it.
+    pub hindrance: Option<Error>,
 }
 
 impl Watched {

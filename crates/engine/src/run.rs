@@ -34,6 +34,8 @@ pub(crate) struct Run<'a> {
     rounds: HashMap<InstanceId, u64>,
     /// What this process asked to be deleted.
     asked: Vec<InstanceId>,
+    /// How often this process asked in vain that a server may start from its own disk.
+    loads: HashMap<InstanceId, u32>,
     failures: u32,
     /// Says that it is at work at the cloud where it makes servers.
     busy: Option<Busy>,
@@ -41,8 +43,8 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(inner: &'a Inner, held: Held, observer: &'a dyn Observer, give_up_at: Option<Timestamp>) -> Self {
-        let (seen, rounds) = (HashMap::new(), HashMap::new());
-        Run { inner, observer, held, give_up_at, seen, rounds, asked: Vec::new(), failures: 0, busy: None }
+        let (seen, rounds, loads) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Run { inner, observer, held, give_up_at, seen, rounds, asked: Vec::new(), loads, failures: 0, busy: None }
     }
 
     /// Goes on until the operation is over or cannot go on now, and lets it go.
@@ -263,6 +265,7 @@ impl<'a> Run<'a> {
             kind: state.placement_of(member).map(|placement| placement.kind),
             goal,
             passed: member.passed.clone(),
+            hindrance: member.hindrance.clone(),
         };
         Ok(Some((readiness, watched)))
     }
@@ -281,8 +284,10 @@ impl<'a> Run<'a> {
             let cloud = self.inner.cloud(&instance.id.provider).await?;
             let now = self.inner.clock.now();
             let verdict = flow::judge_moving(&self.held.state, &member, Some(instance), now, &cloud.timing);
+            // What the provider is asked for first, and maybe again, goes with the looks.
+            let has_way = cloud.provider.own_loader().is_none();
             if let Verdict::Append(event) = verdict
-                && matches!(*event, Event::Ready { .. } | Event::Up { .. })
+                && (matches!(*event, Event::Ready { .. }) || has_way && matches!(*event, Event::Up { .. }))
             {
                 self.append(*event).await?;
                 took = true;
@@ -335,8 +340,34 @@ impl<'a> Run<'a> {
                 true => self.append(Event::Gone { id: id.clone() }).await,
                 false => Ok(()),
             },
-            Verdict::Append(event) => self.append(*event).await,
+            Verdict::Append(event) => match *event {
+                Event::Up { server, .. } => self.up(cloud, server).await,
+                event => self.append(event).await,
+            },
         }
+    }
+
+    /// Writes down that a watched server is up, once it may start what is put on its disk. Whoever is interrupted in
+    /// between asks for that again, which does no harm. A refusal for good ends nothing: the server costs money already
+    /// and may get there all the same; it is written down for the one that judges.
+    async fn up(&mut self, cloud: &Cloud, server: Server) -> Result<()> {
+        let asked = match cloud.provider.own_loader() {
+            Some(loader) => loader.start_from_own_disk(&server.id).await,
+            None => Ok(()),
+        };
+        let hindrance = asked.err();
+        if let Some(error) = &hindrance {
+            let tries = self.loads.entry(server.id.clone()).or_default();
+            *tries += 1;
+            let may_pass = error.retry() != Retry::Never || error.kind() == ErrorKind::NotFound;
+            if may_pass && *tries <= PATIENCE {
+                if let Some(member) = self.held.state.members.iter().find(|member| member.name == server.name) {
+                    self.tell(member, &format!("asking again: {}", error.message().trim_end_matches('.')));
+                }
+                return Ok(());
+            }
+        }
+        self.append(Event::Up { server, hindrance }).await
     }
 
     /// Asks for the end of a server; whether that was accepted. A refusal for good is written down.
@@ -486,7 +517,10 @@ fn words(event: &Event) -> String {
         Event::NotThere { .. } => "not at the provider: nothing was made".to_owned(),
         Event::Swept { extras } => format!("{} doubles found, to be deleted", extras.len()),
         Event::Reached { stage, .. } => stage.replace('_', " "),
-        Event::Ready { server } | Event::Up { server } => match server.addresses.primary() {
+        Event::Up { hindrance: Some(error), .. } => {
+            format!("running, and may not come back from its install: {}", error.message().trim_end_matches('.'))
+        }
+        Event::Ready { server } | Event::Up { server, .. } => match server.addresses.primary() {
             Some(address) => format!("{} at {address}", server.status),
             None => server.status.to_string(),
         },

@@ -102,6 +102,9 @@ pub struct Member {
     /// The stages that it passed, in order.
     #[serde(default)]
     pub passed: Vec<Passed>,
+    /// Why it may never start what is put on its disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hindrance: Option<Error>,
     /// Where it stands.
     pub phase: Phase,
 }
@@ -185,6 +188,7 @@ impl State {
                 _ => server.and_then(|server| server.created_at).unwrap_or(entry.at),
             },
             passed: Vec::new(),
+            hindrance: None,
             phase: phase.clone(),
         });
         Ok(State {
@@ -264,7 +268,7 @@ impl State {
                     self.settle(Phase::Ready);
                 }
             }
-            (Event::Up { server }, Step::Converge) if self.is_watched() => {
+            (Event::Up { server, hindrance }, Step::Converge) if self.is_watched() => {
                 let Some(member) = self.members.iter_mut().find(|member| member.name == server.name) else {
                     return self.illegal(entry, "is about a server that it does not concern");
                 };
@@ -272,6 +276,7 @@ impl State {
                     return self.illegal(entry, "is about a server that is not on its way");
                 }
                 member.server = Some(server.clone());
+                member.hindrance.clone_from(hindrance);
                 member.phase = Phase::Up;
                 for stage in [ACTIVE, ADDRESS] {
                     member.pass(stage, entry.at);

@@ -49,6 +49,7 @@ enum Call {
     Delete { id: InstanceId },
     Leftovers { owner: OwnerId },
     Statement,
+    StartFromOwnDisk { id: InstanceId },
 }
 
 #[derive(Deserialize)]
@@ -119,6 +120,10 @@ async fn answer(provider: &dyn Provider, line: &str) -> Result<Value> {
         Call::Statement => match provider.statements() {
             Some(statements) => shown(&statements.statement().await?),
             None => Ok(Value::Null),
+        },
+        Call::StartFromOwnDisk { id } => match provider.own_loader() {
+            Some(loader) => shown(&loader.start_from_own_disk(&id).await?),
+            None => Err(Error::new(ErrorKind::Unsupported, "Its servers do so from birth.")),
         },
     }
 }

@@ -40,7 +40,7 @@ pub mod world;
 pub use dialect::{Dialect, Mishap};
 pub use dialects::{credentials, dialects};
 pub use fault::{Fault, What};
-pub use guest::{Guest, Install, Stage, Trouble};
+pub use guest::{Guest, Install, Loader, Stage, Trouble};
 pub use invoice::Bill;
 pub use ledger::{Birth, Ledger};
 pub use machine::{Change, Machine, MachineKind, Pace, State, Timeline};

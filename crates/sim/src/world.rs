@@ -343,7 +343,7 @@ impl<'a> View<'a> {
             private_ipv4: Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(10, 132, 0, 0)) + host),
             ipv6: Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | u128::from(bits)),
             timeline: self.pace(draft.kind).birth(now, quirks.late_failure),
-            node: Node { troubles: quirks.troubles, changes: Vec::new() },
+            node: Node { troubles: quirks.troubles, ..Node::default() },
             extra: draft.extra,
             id: draft.id.clone(),
         };

@@ -127,6 +127,8 @@ pub struct History {
     pub address_at: Timestamp,
     /// The stages that it passed, and when.
     pub passed: Vec<(Stage, Timestamp)>,
+    /// Why it may never start what the installer puts on its disk.
+    pub hindrance: Option<Error>,
 }
 
 impl History {
@@ -232,7 +234,9 @@ pub fn judge(name: &str, history: &History, sight: &Sight, limits: &Limits, pace
             }
         }
         Web::Shut(_) => match (history.at(Stage::InstallStarted), history.at(Stage::Kexec)) {
-            (_, Some(since)) if late(Stage::TlsUp, since) => End::Stuck(never_came_back(name)),
+            (_, Some(since)) if late(Stage::TlsUp, since) => {
+                End::Stuck(never_came_back(name, history.hindrance.as_ref()))
+            }
             (_, Some(_)) => wait("all ports closed, the installer runs in memory".to_owned()),
             (Some(_), None) => {
                 reached.push(Stage::Kexec);
@@ -242,6 +246,9 @@ pub fn judge(name: &str, history: &History, sight: &Sight, limits: &Limits, pace
             (None, None) => {
                 let all = [Stage::InstallStarted, Stage::Kexec, Stage::TlsUp].map(|stage| limits.get(stage));
                 match is_late(all.iter().sum(), pace, history.address_at, now) {
+                    true if history.hindrance.is_some() => {
+                        End::Stuck(never_came_back(name, history.hindrance.as_ref()))
+                    }
                     true => End::Stuck(nothing_answers(name)),
                     false => wait("nothing answers yet".to_owned()),
                 }
@@ -292,9 +299,14 @@ fn never_started(name: &str, since: Timestamp, now: Timestamp) -> Error {
     )
 }
 
-fn never_came_back(name: &str) -> Error {
+fn never_came_back(name: &str, hindrance: Option<&Error>) -> Error {
+    let message = format!("`{name}` went down for the install of XnodeOS and never opened port 443");
+    if let Some(hindrance) = hindrance {
+        let way_out = hindrance.hint().unwrap_or("See the provider's console.");
+        return stuck(format!("{message}. Most likely it does not start from its own disk: {hindrance}"), way_out);
+    }
     stuck(
-        format!("`{name}` went down for the install of XnodeOS and never opened port 443."),
+        format!("{message}."),
         "Most likely the installer failed in memory (too little memory, no TPM for encrypted disks, Nix that does not build), or a \
          firewall closes port 443. Nothing but the provider's console shows which.",
     )

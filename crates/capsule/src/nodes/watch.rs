@@ -44,7 +44,11 @@ impl Readiness for Watch {
         };
         let now = self.outside.now();
         let stages = watched.passed.iter().filter_map(|passed| Some((passed.stage.parse::<Stage>().ok()?, passed.at)));
-        let history = History { address_at: watched.passed_at(ADDRESS).unwrap_or(now), passed: stages.collect() };
+        let history = History {
+            address_at: watched.passed_at(ADDRESS).unwrap_or(now),
+            passed: stages.collect(),
+            hindrance: watched.hindrance.clone(),
+        };
         let judgement = judge(&watched.name, &history, &sight, &goal.limits(watched.kind), self.pace, now);
         // Known from the first answer as an owned node: what obeyed anyone before may be anyone's.
         if (judgement.reached.contains(&Stage::Claimed)
@@ -109,6 +113,7 @@ mod tests {
             kind: None,
             goal: Goal::existing(None, None).to_value(),
             passed: vec![Passed { stage: ACTIVE.into(), at: ran }, Passed { stage: ADDRESS.into(), at: ran }],
+            hindrance: None,
         };
         let hour = SignedDuration::from_hours(1);
         for (n, since, stays) in [("1", ran - hour, false), ("2", ran, true), ("3", ran + hour, true)] {

@@ -144,6 +144,38 @@ fn an_install_that_dies_never_comes_back() {
     assert_eq!(program.machines().living, 0);
 }
 
+/// Deploys an xNode on Linode, whose configuration profiles meet that trouble.
+fn deploy_on_linode(program: &Program, trouble: &str, args: &[&str]) -> Run {
+    program.run_with(&[SPEED], &["sandbox", "fault", &format!("linode:configs.{trouble}")]).exits(0);
+    let all = ["deploy", "node", "--provider", "linode", "--min-memory", "4", "--owner", OWNER];
+    sandbox(program, &[&all, args].concat())
+}
+
+#[test]
+fn a_server_that_starts_with_the_hosts_kernel_is_let_start_from_its_own_disk() {
+    let program = Program::new();
+    // Not shown yet where it must be changed: it is asked for again at the next look.
+    let run = deploy_on_linode(&program, "update:status=404@1x2", &["-o", "json"]).exits(0);
+    assert!(stages(&run.json()["outcomes"][0]).contains(&"healthy"), "{run:?}");
+    says(&run, &["asking again: linode/", "still boots with a kernel of Linode's"]);
+    assert_eq!(program.machines().born, 1);
+}
+
+#[test]
+fn a_server_that_stays_with_the_hosts_kernel_says_so_when_it_does_not_come_back() {
+    let program = Program::new();
+    let run = deploy_on_linode(&program, "update:status=403@1x*", &["--stage-timeout", "tls_up=10m"]);
+    let told = [
+        "running, and may not come back from its install",
+        "`node` went down for the install of XnodeOS and never opened port 443. Most likely it does not start from its own disk",
+        "still boots with a kernel of Linode's",
+        "Set the kernel to Direct Disk and switch Network Helper off at https://cloud.linode.com/linodes/",
+        "still there and costs money",
+    ];
+    says(&run.exits(1), &told);
+    assert_eq!(program.machines().living, 1, "what cannot be set makes no paid server fail by itself");
+}
+
 #[test]
 fn a_closed_port_443_is_told_from_outside() {
     let program = Program::new();
@@ -311,10 +343,12 @@ fn every_vendor_reads_the_text_that_was_reviewed() {
     let told = ["--owner", OWNER, "--acme-email", "ops@openmesh.network", "--initial-config", nix.to_str().unwrap()];
     let reviewed = program.run(&[&["xnode", "user-data"], &told[..]].concat()).exits(0).stdout;
     assert!(reviewed.contains("INITIAL_CONFIG"), "{reviewed}");
-    for provider in ["aws", "digitalocean", "hivelocity", "linode", "scaleway", "vultr"] {
+    for provider in ["aws", "digitalocean", "equinix", "hivelocity", "linode", "scaleway", "vultr"] {
         let name = format!("on-{provider}");
         let deploy = ["deploy", &name, "--provider", provider, "--min-memory", "4", "--wait", "none"];
-        sandbox(&program, &[&deploy[..], &told[..]].concat()).exits(0);
+        // One of them sells no more.
+        let anyway: &[&str] = if provider == "equinix" { &["--force"] } else { &[] };
+        sandbox(&program, &[&deploy[..], &told[..], anyway].concat()).exits(0);
         assert_eq!(program.user_data(provider), [Some(reviewed.clone())], "{provider}");
     }
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Clock, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, ManualClock, Order, OwnerId, PlanKind, Power, Provider, ProviderId, RawBody,
-    Result, Retry, Scope, Statements, Tags,
+    InstanceStatus, Leftovers, Lifecycle, ManualClock, Order, OwnLoader, OwnerId, PlanKind, Power, Provider,
+    ProviderId, RawBody, Result, Retry, Scope, Statements, Tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Look, OnFailure, Options, Placement, Prospect, Providers, Readiness,
@@ -313,6 +313,10 @@ impl Provider for TestCloud {
     }
 
     fn statements(&self) -> Option<&dyn Statements> {
+        None
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
     }
 }

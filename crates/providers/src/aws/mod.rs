@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Lane, parse_base};
 use capsule_core::{
     Account, Capabilities, Catalog, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, Order, PlanKind, Power, Provider, Result, Scope, Setting, Settings,
-    Statements, tags,
+    InstanceStatus, Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, Result, Scope, Setting,
+    Settings, Statements, tags,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::ExposeSecret;
@@ -292,6 +292,10 @@ impl Provider for Aws {
     }
 
     fn statements(&self) -> Option<&dyn Statements> {
+        None
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
     }
 }

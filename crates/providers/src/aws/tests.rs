@@ -156,7 +156,14 @@ async fn create_says_all_in_one_call() {
     }
     assert!(script.last("CreateSecurityGroup").contains("TagSpecification.1.ResourceType=security-group&"));
     let rules = script.last("AuthorizeSecurityGroupIngress");
-    assert!(rules.contains("IpPermissions.1.FromPort=22&IpPermissions.1.ToPort=22&IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0%2F0&IpPermissions.1.Ipv6Ranges.1.CidrIpv6=%3A%3A%2F0"), "{rules}");
+    // An xNode needs 80 and 443 as well: the account's own default group lets nothing in.
+    for (nth, port) in [(1, 22), (2, 80), (3, 443)] {
+        let rule = format!(
+            "IpPermissions.{nth}.FromPort={port}&IpPermissions.{nth}.ToPort={port}&IpPermissions.{nth}.IpRanges.1.CidrIp=0.0.0.0%2F0\
+             &IpPermissions.{nth}.Ipv6Ranges.1.CidrIpv6=%3A%3A%2F0"
+        );
+        assert!(rules.contains(&rule), "{rules}");
+    }
     assert_eq!(script.count("DeleteSecurityGroup"), 0);
 }
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result, Retry, Scope,
-    Setting, Settings, SshKey, Statements,
+    Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result, Retry,
+    Scope, Setting, Settings, SshKey, Statements,
 };
 use futures_util::future::{join, try_join, try_join_all, try_join3};
 use secrecy::ExposeSecret;
@@ -309,6 +309,10 @@ impl Provider for DigitalOcean {
 
     fn statements(&self) -> Option<&dyn Statements> {
         Some(self)
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
     }
 }
 

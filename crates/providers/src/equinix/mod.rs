@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, Result, Scope, Setting, SshKey,
-    Statements,
+    Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, PublicKey, Result, Scope, Setting,
+    SshKey, Statements,
 };
 use futures_util::future::{try_join_all, try_join4};
 use http::HeaderName;
@@ -236,6 +236,10 @@ impl Provider for Equinix {
 
     fn statements(&self) -> Option<&dyn Statements> {
         Some(self)
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
     }
 }
 

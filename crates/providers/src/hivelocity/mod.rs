@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting, Statements,
+    Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting, Statements,
 };
 use futures_util::future::{try_join, try_join_all};
 use http::HeaderName;
@@ -271,6 +271,10 @@ impl Provider for Hivelocity {
 
     fn statements(&self) -> Option<&dyn Statements> {
         Some(self)
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
     }
 }
 

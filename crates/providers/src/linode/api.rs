@@ -188,6 +188,39 @@ fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok,
     serializer.serialize_str(secret.expose_secret())
 }
 
+/// A configuration profile: what a server boots, and how.
+#[derive(Debug, Deserialize)]
+pub(super) struct Config {
+    pub(super) id: u64,
+    #[serde(default)]
+    pub(super) kernel: Option<String>,
+    #[serde(default)]
+    pub(super) helpers: Option<Helpers>,
+}
+
+/// What the host does to a server's disk before it boots.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+pub(super) struct Helpers {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) devtmpfs_automount: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) distro: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) modules_dep: Option<bool>,
+    /// Network Helper. Null where the server has interfaces of the newer kind, which have a setting of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) network: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) updatedb_disabled: Option<bool>,
+}
+
+/// The body that changes a profile; what it leaves out stays.
+#[derive(Debug, Serialize)]
+pub(super) struct ConfigChange {
+    pub(super) kernel: &'static str,
+    pub(super) helpers: Helpers,
+}
+
 /// What a server's power can be told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
@@ -324,6 +357,22 @@ impl Api {
             Job::Shutdown => Call::post("instances.shutdown", format!("/linode/instances/{id}/shutdown")).idempotent(),
             Job::Reboot => Call::post("instances.reboot", format!("/linode/instances/{id}/reboot")),
         };
+        self.client.send(call).await.map(drop)
+    }
+
+    /// The configuration profiles of a server.
+    ///
+    /// <https://techdocs.akamai.com/linode-api/reference/get-linode-configs>
+    pub(super) async fn configs(&self, id: u64) -> Result<Vec<Config>> {
+        let call = Call::get("configs.list", format!("/linode/instances/{id}/configs")).bucket(LISTS);
+        self.list("configuration profiles", call, typed).await
+    }
+
+    /// It takes effect at the next boot.
+    ///
+    /// <https://techdocs.akamai.com/linode-api/reference/put-linode-config>
+    pub(super) async fn update_config(&self, id: u64, config: u64, change: &ConfigChange) -> Result<()> {
+        let call = Call::put("configs.update", format!("/linode/instances/{id}/configs/{config}")).json(change);
         self.client.send(call).await.map(drop)
     }
 

@@ -53,6 +53,37 @@ pub(super) fn status(word: &str) -> InstanceStatus {
     }
 }
 
+/// The "kernel" that is the boot sector of the server's own disk.
+const DIRECT_DISK: &str = "linode/direct-disk";
+
+/// What has to change in a profile so that its server boots what lies on its own disk; `None` if nothing has to.
+pub(super) fn direct_disk(profile: &api::Config) -> Option<api::ConfigChange> {
+    let helpers = profile.helpers.clone().unwrap_or_default();
+    if profile.kernel.as_deref() == Some(DIRECT_DISK) && helpers.network != Some(true) {
+        return None;
+    }
+    Some(api::ConfigChange { kernel: DIRECT_DISK, helpers: api::Helpers { network: Some(false), ..helpers } })
+}
+
+/// A server without a profile could not have booted: it is not shown yet.
+pub(super) fn no_profile(id: &InstanceId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("{id} has no configuration profile yet."))
+        .with_provider(&DESCRIPTOR.id)
+        .with_operation("configs.list")
+        .with_retry(Retry::Backoff)
+}
+
+/// Why a server still boots a kernel of the host's, and what a user can do about it by hand.
+pub(super) fn not_direct(id: &InstanceId, error: Error) -> Error {
+    let native = &id.native;
+    let by_hand = format!(
+        "Set the kernel to Direct Disk and switch Network Helper off at \
+         https://cloud.linode.com/linodes/{native}/configurations, then reboot it."
+    );
+    let hint = error.hint().map_or(by_hand.clone(), |hint| format!("{hint} {by_hand}"));
+    error.context(format!("{id} still boots with a kernel of Linode's")).with_hint(hint)
+}
+
 /// A server of theirs as one of ours.
 pub(super) fn instance(linode: api::Linode<'_>, raw: RawBody) -> Instance {
     let status = status(&linode.status);

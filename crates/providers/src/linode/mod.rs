@@ -13,10 +13,11 @@ use base64::Engine;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting, Statements,
+    Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting, Settings,
+    Statements,
 };
 use futures_util::future::try_join4;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use self::api::{Api, Filter};
 use crate::Connecting;
@@ -27,13 +28,22 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     name: "Linode",
     lifecycle: Lifecycle::Live,
     endpoint: "https://api.linode.com/v4",
-    settings: &[Setting {
-        key: "api_key",
-        env: &["LINODE_API_KEY", "LINODE_TOKEN"],
-        secret: true,
-        required: true,
-        help: "A personal access token from https://cloud.linode.com/profile/tokens.",
-    }],
+    settings: &[
+        Setting {
+            key: "api_key",
+            env: &["LINODE_API_KEY", "LINODE_TOKEN"],
+            secret: true,
+            required: true,
+            help: "A personal access token from https://cloud.linode.com/profile/tokens.",
+        },
+        Setting {
+            key: "direct_disk",
+            env: &["LINODE_DIRECT_DISK"],
+            secret: false,
+            required: false,
+            help: "`no` leaves the configuration profiles of xNodes as the vendor makes them.",
+        },
+    ],
     key_help: "Make a personal access token at https://cloud.linode.com/profile/tokens with read and write access to \
         Linodes and read access to Images. The user behind it must be unrestricted: others may not tag servers.",
     docs: "https://techdocs.akamai.com/linode-api/reference/api",
@@ -65,6 +75,8 @@ struct Linode {
     api: Api,
     clock: Arc<dyn Clock>,
     regions: Vec<String>,
+    /// Whether configuration profiles are set to `linode/direct-disk` where that is asked for.
+    direct_disk: bool,
 }
 
 impl Linode {
@@ -92,6 +104,7 @@ impl Linode {
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))
         };
         Ok(Linode {
+            direct_disk: wants_direct_disk(&settings)?,
             api: Api::new(Client::new(config, transport, clock.clone())?, settings.lean),
             clock,
             regions: settings.regions,
@@ -118,6 +131,16 @@ impl Linode {
                 .with_provider(&DESCRIPTOR.id)
                 .with_operation("instances.get")
         })
+    }
+}
+
+/// The setting `direct_disk`: yes unless it says no.
+fn wants_direct_disk(settings: &Settings) -> Result<bool> {
+    match settings.get("direct_disk").map(|value| value.expose_secret().trim().to_lowercase()).as_deref() {
+        None | Some("" | "yes" | "true" | "1") => Ok(true),
+        Some("no" | "false" | "0") => Ok(false),
+        Some(_) => Err(Error::new(ErrorKind::Config, "linode: `direct_disk` is neither `yes` nor `no`.")
+            .with_provider(&DESCRIPTOR.id)),
     }
 }
 
@@ -204,6 +227,30 @@ impl Provider for Linode {
 
     fn statements(&self) -> Option<&dyn Statements> {
         Some(self)
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        self.direct_disk.then_some(self)
+    }
+}
+
+#[async_trait]
+impl OwnLoader for Linode {
+    async fn start_from_own_disk(&self, id: &InstanceId) -> Result<()> {
+        let number = convert::linode_id(id)?;
+        let set = async {
+            let profiles = self.api.configs(number).await?;
+            if profiles.is_empty() {
+                return Err(convert::no_profile(id));
+            }
+            for profile in &profiles {
+                if let Some(change) = convert::direct_disk(profile) {
+                    self.api.update_config(number, profile.id, &change).await?;
+                }
+            }
+            Ok(())
+        };
+        set.await.map_err(|error| convert::not_direct(id, error))
     }
 }
 

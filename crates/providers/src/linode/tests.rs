@@ -484,6 +484,63 @@ async fn power_tells_busy_and_already_so_apart() {
     assert_eq!(driver(&gone).get(&id("../account")).await.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
+/// A vendor whose server has these profiles, and that answers each change so.
+fn profiles(profiles: &[Value], change: (u16, String)) -> Arc<Script> {
+    let listed = list(profiles, 1, 1, profiles.len() as u64);
+    Script::new(move |line, _| if line.starts_with("PUT") { change.clone() } else { listed.clone() })
+}
+
+#[tokio::test]
+async fn profiles_are_set_to_the_servers_own_disk() {
+    let made = json!({"id": 7, "label": "My Ubuntu 24.04 LTS Disk Profile", "kernel": "linode/grub2",
+        "helpers": {"updatedb_disabled": true, "distro": true, "modules_dep": true, "network": true, "devtmpfs_automount": false}});
+    let direct = |helpers: Value| json!({"id": 8, "kernel": "linode/direct-disk", "helpers": helpers});
+    let listing = "GET /v4/linode/instances/1/configs?page=1&page_size=500";
+    let done = || (200, "{}".to_owned());
+
+    let script = profiles(&[made, direct(json!({"network": false}))], done());
+    driver(&script).start_from_own_disk(&id("1")).await.unwrap();
+    assert_eq!(script.asked(), [listing, "PUT /v4/linode/instances/1/configs/7"], "what is so already is left alone");
+    assert_eq!(
+        script.body_of("PUT /v4/linode/instances/1/configs/7"),
+        json!({"kernel": "linode/direct-disk", "helpers": {"updatedb_disabled": true, "distro": true,
+            "modules_dep": true, "network": false, "devtmpfs_automount": false}}),
+        "the other helpers stay as they were"
+    );
+    // A server with interfaces of the newer kind has no Network Helper here.
+    for (helpers, asked) in [(json!({"network": true}), 2), (json!({"network": null}), 1), (Value::Null, 1)] {
+        let script = profiles(&[direct(helpers.clone())], done());
+        driver(&script).start_from_own_disk(&id("1")).await.unwrap();
+        assert_eq!(script.asked().len(), asked, "{helpers}");
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_a_profile_as_it_is_says_what_to_do_by_hand() {
+    let made = json!({"id": 7, "kernel": "linode/grub2", "helpers": null});
+    let refused = |status, reason| (status, refusal(None, reason));
+    for (script, kind, retry) in [
+        (profiles(&[], refused(500, "")), ErrorKind::NotFound, Retry::Backoff),
+        (profiles(std::slice::from_ref(&made), refused(403, "Unauthorized")), ErrorKind::Forbidden, Retry::Never),
+        (profiles(std::slice::from_ref(&made), refused(400, "Linode busy.")), ErrorKind::Conflict, Retry::Backoff),
+        (profiles(std::slice::from_ref(&made), refused(400, "kernel is not valid")), ErrorKind::Invalid, Retry::Never),
+    ] {
+        let error = driver(&script).start_from_own_disk(&id("1")).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (kind, retry), "{error}");
+        assert!(error.message().starts_with("linode/us-ord/1 still boots with a kernel of Linode's: "), "{error}");
+        assert!(error.hint().unwrap().contains("cloud.linode.com/linodes/1/configurations"), "{error:?}");
+    }
+}
+
+#[test]
+fn profiles_are_left_alone_where_the_settings_say_so() {
+    let script = samples();
+    let with = |value: &str| Linode::new(script.connect(&[("api_key", "test-token"), ("direct_disk", value)]));
+    assert!(with("yes").unwrap().own_loader().is_some() && driver(&script).own_loader().is_some());
+    assert!(with("no").unwrap().own_loader().is_none());
+    assert_eq!(with("perhaps").unwrap_err().kind(), ErrorKind::Config);
+}
+
 #[tokio::test]
 async fn a_restricted_user_is_noted() {
     let script = Script::new(|line, _| match line {
@@ -538,7 +595,7 @@ async fn systems_have_the_same_names_everywhere() {
 /// The names that the decoders look for.
 const NAMES: &str = "data page pages results id label status region type image ipv4 ipv6 tags created username email \
     restricted global add_linodes vcpus memory disk transfer gpus price region_prices hourly \
-    monthly country capabilities site_type plan available deprecated errors field reason";
+    monthly country capabilities site_type plan available deprecated errors field reason kernel helpers network";
 
 proptest! {
     #[test]
@@ -557,6 +614,7 @@ proptest! {
             let _ = driver.power(&id("1"), Power::Off).await;
             let _ = driver.delete(&id("1")).await;
             let _ = driver.create(&order("web")).await;
+            let _ = driver.start_from_own_disk(&id("1")).await;
         });
     }
 }

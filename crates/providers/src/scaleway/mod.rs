@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, Leftovers,
-    Lifecycle, Order, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting, Statements,
+    Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting, Statements,
 };
 use futures_util::future::{OptionFuture, join, try_join, try_join_all};
 use http::HeaderName;
@@ -255,6 +255,10 @@ impl Provider for Scaleway {
 
     fn statements(&self) -> Option<&dyn Statements> {
         Some(self)
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
     }
 }
 

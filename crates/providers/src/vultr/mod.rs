@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, Order, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result,
-    Scope, Setting, SshKey, Statements,
+    InstanceStatus, Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody,
+    Result, Scope, Setting, SshKey, Statements,
 };
 use futures_util::future::{try_join, try_join_all, try_join4};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -268,6 +268,10 @@ impl Provider for Vultr {
 
     fn statements(&self) -> Option<&dyn Statements> {
         Some(self)
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
     }
 }
 

@@ -49,6 +49,9 @@ bullets! {
     a_removed_leftover_is_gone,
     a_statement_grows_with_a_server,
     a_statement_refuses_a_wrong_key,
+    a_server_can_start_from_its_own_disk,
+    own_disk_may_be_asked_for_twice,
+    own_disk_of_a_missing_server_is_not_found,
 }
 
 type Outcome = Result<(), Failed>;
@@ -455,5 +458,39 @@ async fn a_statement_refuses_a_wrong_key(ground: &Ground) -> Outcome {
     let statements = ground.stranger.statements().ok_or("there is no way to one")?;
     let Err(error) = statements.statement().await else { return Err("a wrong key is told what is owed".into()) };
     check!(error.kind() == ErrorKind::Unauthenticated, "a wrong key is {}: {error}", error.kind());
+    Ok(())
+}
+
+async fn a_server_can_start_from_its_own_disk(ground: &Ground) -> Outcome {
+    let server = ground.running("trial-disk").await?;
+    let from_birth = ground.witness.starts_from_own_disk(&server.id).await?;
+    let Some(loader) = ground.provider.own_loader() else {
+        check!(from_birth, "{} does not start from its own disk, and there is no way to let it", server.id);
+        return Ok(());
+    };
+    check!(!from_birth, "{} needs no way to its own disk", server.id);
+    loader.start_from_own_disk(&server.id).await?;
+    check!(ground.witness.starts_from_own_disk(&server.id).await?, "{} still starts otherwise", server.id);
+    Ok(())
+}
+
+async fn own_disk_may_be_asked_for_twice(ground: &Ground) -> Outcome {
+    let Some(loader) = ground.provider.own_loader() else { return Ok(()) };
+    let server = ground.running("trial-disk").await?;
+    for _ in 0..2 {
+        loader.start_from_own_disk(&server.id).await?;
+    }
+    check!(ground.witness.starts_from_own_disk(&server.id).await?, "asking twice undid it");
+    let still = ground.provider.get(&server.id).await?;
+    check!(still.is_some_and(|still| still.status == InstanceStatus::Running), "it was disturbed");
+    Ok(())
+}
+
+async fn own_disk_of_a_missing_server_is_not_found(ground: &Ground) -> Outcome {
+    let Some(loader) = ground.provider.own_loader() else { return Ok(()) };
+    let server = ground.running("trial-disk").await?;
+    let refused = loader.start_from_own_disk(&missing(&server.id)).await;
+    let kind = refused.as_ref().err().map(capsule_core::Error::kind);
+    check!(kind == Some(ErrorKind::NotFound), "a missing server: {refused:?}");
     Ok(())
 }

@@ -51,6 +51,9 @@ pub(crate) trait Witness: Send + Sync {
     /// The user-data that a server's first boot gets.
     async fn user_data(&self, id: &InstanceId) -> Result<Option<String>, Failed>;
 
+    /// Whether what its own disk holds would start, were it started now.
+    async fn starts_from_own_disk(&self, id: &InstanceId) -> Result<bool, Failed>;
+
     /// From now on a page of the list after the first one fails for good.
     async fn break_later_pages(&self) -> Result<(), Failed>;
 

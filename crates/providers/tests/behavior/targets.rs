@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use capsule_core::http::{HttpTransport, Ledgers, Transport};
 use capsule_core::{Clock, Connect, InstanceId, ManualClock, OwnerId, PlanKind, ProviderId, SettingValue, Settings};
 use capsule_sim::{
-    Fault, Machine, OTHER_AWS_ACCESS_KEY, OTHER_AWS_SECRET_KEY, OTHER_KEY, OTHER_PROJECT, Options,
+    Fault, Loader, Machine, OTHER_AWS_ACCESS_KEY, OTHER_AWS_SECRET_KEY, OTHER_KEY, OTHER_PROJECT, Options,
     SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY, SANDBOX_KEY, SANDBOX_PROJECT, Serving, Sim, State, Timeline, What,
     World,
 };
@@ -305,6 +305,10 @@ struct Books {
     seeds: bool,
 }
 
+fn machine<'w>(world: &'w World, id: &InstanceId) -> Option<&'w Machine> {
+    world.clouds.get(id.provider.as_str())?.machines.iter().find(|machine| is_own(id, &machine.id))
+}
+
 #[async_trait]
 impl Witness for Books {
     async fn billed(&self, owner: &OwnerId) -> Result<Vec<String>, Failed> {
@@ -318,11 +322,12 @@ impl Witness for Books {
     }
 
     async fn user_data(&self, id: &InstanceId) -> Result<Option<String>, Failed> {
-        let user_data = |world: &World| {
-            let machines = &world.clouds.get(id.provider.as_str())?.machines;
-            machines.iter().find(|machine| is_own(id, &machine.id))?.user_data.clone()
-        };
-        Ok(self.sim.look(user_data)?)
+        Ok(self.sim.look(|world| machine(world, id)?.user_data.clone())?)
+    }
+
+    async fn starts_from_own_disk(&self, id: &InstanceId) -> Result<bool, Failed> {
+        let loader = self.sim.look(|world| machine(world, id).map(|machine| machine.node.loader))?;
+        Ok(loader.ok_or_else(|| format!("the simulator does not know {id}"))? != Loader::Host)
     }
 
     async fn break_later_pages(&self) -> Result<(), Failed> {

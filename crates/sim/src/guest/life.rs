@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::installer::{Hardware, Install, install};
-use super::{Name, Setting, Told, Trouble};
+use super::{Loader, Name, Setting, Told, Trouble};
 use crate::machine::{Machine, MachineKind, State, later};
 
 /// What answers at a server's addresses.
@@ -158,6 +158,9 @@ impl Guest {
         if self.machine.status_at(now) != State::Running || now < boot {
             return Stage::Dark;
         }
+        if matches!(self.machine.node.loader, Loader::OwnDiskSince(since) if since < boot) {
+            return Stage::Dead;
+        }
         // The first time that it was switched off: before the installer took over, cloud-init does not run a second
         // time; while it was at work, there is nothing left to boot.
         let off = self.machine.timeline.moments().iter().find(|(at, state)| *at > boot && *state != State::Running);
@@ -168,8 +171,16 @@ impl Guest {
         if matches!(self.install, Install::Dies(_)) || off.is_some_and(|off| off < up) {
             return Stage::Dead;
         }
+        let started = self.machine.timeline.since(now).max(up);
+        let finds_it = match self.machine.node.loader {
+            Loader::OwnDisk => true,
+            Loader::Host => false,
+            Loader::OwnDiskSince(since) => since <= started,
+        };
         if now < up {
             Stage::Installing
+        } else if !finds_it {
+            Stage::Dead
         } else if now < later(up.max(self.machine.timeline.since(now)), self.pace.starting) {
             Stage::Starting
         } else {

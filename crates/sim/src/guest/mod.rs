@@ -13,7 +13,8 @@
 //!
 //! Whether there will be a node, and whose, is read out of the user-data: as cloud-init reads it, and then by a real
 //! shell parser, without running any of it. The names that the installer reads decide: an owner under another name is
-//! none. Less than 2 GB of memory, or encryption, ends in the dark.
+//! none. Less than 2 GB of memory, or encryption, ends in the dark, and so does a server whose vendor starts it with a
+//! [`Loader`] of the host's: the installed system has to start from its own disk.
 //!
 //! [`Sim::net`](crate::Sim::net) leads there. Every connection gets a loopback socket of its own, made when it is asked
 //! for, so ten thousand servers cost nothing. Certificates are derived from the world's seed and the server: they are the
@@ -88,12 +89,29 @@ impl Trouble {
     }
 }
 
+/// What a server starts when it is switched on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loader {
+    /// Whatever its own disk holds.
+    #[default]
+    OwnDisk,
+    /// The system that it was ordered with, by a loader of the host's; nothing else is found.
+    Host,
+    /// Whatever its own disk holds, when it starts after that time. The system that it was ordered with has no loader of
+    /// its own.
+    OwnDiskSince(Timestamp),
+}
+
 /// What happened to a node since it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// What is wrong with it.
     #[serde(default)]
     pub troubles: Vec<Trouble>,
+    /// What starts it.
+    #[serde(default)]
+    pub loader: Loader,
     /// What was set through its manager, in order; each is a request, counted from 1.
     #[serde(default)]
     pub changes: Vec<Setting>,

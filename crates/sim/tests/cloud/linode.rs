@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use capsule_core::{ManualClock, ProviderId};
-use capsule_sim::{Fault, OTHER_KEY, Sim, What};
+use capsule_core::{Clock, ManualClock, ProviderId};
+use capsule_sim::{Fault, OTHER_KEY, Sim, Stage, What};
 use serde_json::{Value, json};
 
 use crate::{Client, Reply, world};
@@ -107,6 +107,71 @@ async fn orders_that_make_no_sense_are_refused_field_by_field() {
     let fields: Vec<String> = reasons(&all).into_iter().map(|(field, _)| field).collect();
     assert_eq!(fields, ["type", "region", "root_pass"]);
     assert!(sim.ledger().unwrap().living().is_empty());
+}
+
+const NODE: &str = "#cloud-config\nruncmd:\n  - |\n    export VERSION=v1.0.0 XNODE_OWNER=eth:fcad0b19bb29d4674531d6f115237e16afce377c\n    curl -fsSL \
+    https://raw.githubusercontent.com/Openmesh-Network/xnodeos/main/install.sh | bash 2>&1 | tee /tmp/xnodeos.log\n";
+
+#[tokio::test]
+async fn what_its_profile_says_decides_what_comes_back_from_an_install() {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let direct = || json!({"kernel": "linode/direct-disk", "helpers": {"network": false}});
+    for (change, at, expected) in [
+        (None, minutes(2), Stage::Dead),
+        (Some(direct()), minutes(2), Stage::Ready),
+        (Some(json!({"kernel": "linode/direct-disk"})), minutes(2), Stage::Dead),
+        (Some(json!({"helpers": {"network": false}})), minutes(2), Stage::Dead),
+        // Before its first boot, the ordered system has no loader of its own.
+        (Some(direct()), Duration::ZERO, Stage::Dead),
+        // After the install it is read at the next boot.
+        (Some(direct()), minutes(15), Stage::Dead),
+    ] {
+        let (sim, clock, client) = linode();
+        let mut order = order("web");
+        order["type"] = "g6-standard-2".into();
+        order["metadata"] = json!({"user_data": base64::prelude::BASE64_STANDARD.encode(NODE)});
+        let made = client.post("/linode/instances", order).await.json();
+        let path = format!("/linode/instances/{}", made["id"]);
+        clock.advance(at);
+        let listed = client.get(&format!("{path}/configs")).await.json();
+        assert_eq!((&listed["results"], &listed["data"][0]["kernel"]), (&json!(1), &json!("linode/grub2")));
+        let profile = format!("{path}/configs/{}", listed["data"][0]["id"]);
+        if let Some(change) = &change {
+            let changed = client.put(&profile, change.clone()).await;
+            assert_eq!((changed.status, changed.json()), (200, client.get(&profile).await.json()));
+            assert_eq!(changed.json()["helpers"]["distro"], true, "what is left out stays");
+        }
+        clock.advance(minutes(20) - at);
+        let stage = || sim.guest("linode", &made["id"].to_string()).unwrap().unwrap().stage_at(clock.now());
+        assert_eq!(stage(), expected, "{change:?} after {at:?}");
+        if at == minutes(15) {
+            client.post(&format!("{path}/reboot"), json!({})).await;
+            clock.advance(minutes(1));
+            assert_eq!(stage(), Stage::Ready, "rebooted by hand");
+        }
+    }
+}
+
+#[tokio::test]
+async fn profiles_refuse_what_does_not_fit() {
+    let (_, _, client) = linode();
+    let made = client.post("/linode/instances", order("web")).await.json();
+    let profiles = format!("/linode/instances/{}/configs", made["id"]);
+    let profile = format!("{profiles}/{}", client.get(&profiles).await.json()["data"][0]["id"]);
+    for (change, field) in [
+        (json!({"kernel": "linode/none"}), "kernel"),
+        (json!({"helpers": {"network": "off"}}), "helpers"),
+        (json!({"helpers": {"net": false}}), "helpers"),
+        (json!({"label": ""}), "label"),
+    ] {
+        let refused = client.put(&profile, change).await;
+        assert_eq!((refused.status, reasons(&refused)[0].0.as_str()), (400, field));
+    }
+    assert_eq!(client.get(&format!("{profiles}/1")).await.status, 404);
+    assert_eq!(client.with_key(OTHER_KEY).put(&profile, json!({})).await.status, 404);
+    let bare = client.post("/linode/instances", json!({"type": "g6-nanode-1", "region": "us-ord"})).await.json();
+    let none = client.get(&format!("/linode/instances/{}/configs", bare["id"])).await.json();
+    assert_eq!(none["results"], 0, "without an image there is nothing to boot");
 }
 
 #[tokio::test]

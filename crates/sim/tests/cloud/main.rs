@@ -83,6 +83,10 @@ impl Client {
         self.send("POST", path, Some(body)).await
     }
 
+    async fn put(&self, path: &str, body: Value) -> Reply {
+        self.send("PUT", path, Some(body)).await
+    }
+
     async fn delete(&self, path: &str) -> Reply {
         self.send("DELETE", path, None).await
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use capsule_core::http::{ByteStream, Ledgers, SendError, Transport};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Instance, InstanceId, Leftovers, Order as CreateOrder,
-    OwnerId, Power, Provider, ProviderId, Result, Scope, SettingValue, Settings, Statements, Tags,
+    OwnLoader, OwnerId, Power, Provider, ProviderId, Result, Scope, SettingValue, Settings, Statements, Tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Finish, OnFailure, Options, Outcome, Placement, Providers, Silent,
@@ -459,5 +459,9 @@ impl Provider for Blind {
 
     fn statements(&self) -> Option<&dyn Statements> {
         self.0.statements()
+    }
+
+    fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        self.0.own_loader()
     }
 }

@@ -21,7 +21,11 @@ fn tls(claim: Option<Claim>, login: bool) -> Sight {
 
 /// What a look `seconds` after the address means, given the stages passed and when.
 fn look(passed: &[(Stage, i64)], sight: &Sight, seconds: i64) -> Judgement {
-    let history = History { address_at: START, passed: passed.iter().map(|(stage, s)| (*stage, at(*s))).collect() };
+    let history = History {
+        address_at: START,
+        passed: passed.iter().map(|(stage, s)| (*stage, at(*s))).collect(),
+        hindrance: None,
+    };
     judge("web", &history, sight, &Limits::default(), 1, at(seconds))
 }
 
@@ -128,8 +132,27 @@ fn an_expired_certificate_is_no_healthy_node() {
 }
 
 #[test]
+fn what_keeps_a_server_from_its_own_disk_is_told_once_it_stays_away() {
+    let hindrance = Error::new(ErrorKind::Forbidden, "The key may not change it.").with_hint("Do it by hand.");
+    let judged = |passed: &[(Stage, Timestamp)], sight: &Sight, seconds| {
+        let history = History { address_at: START, passed: passed.to_vec(), hindrance: Some(hindrance.clone()) };
+        judge("web", &history, sight, &Limits::default(), 1, at(seconds)).end
+    };
+    let kexec = [(Stage::InstallStarted, at(60)), (Stage::Kexec, at(200))];
+    for passed in [&kexec[..], &[]] {
+        let closed = shut(Port::Closed);
+        assert!(matches!(judged(passed, &closed, 1999), End::Wait(_)), "it may come back all the same");
+        let End::Stuck(error) = judged(passed, &closed, 3300) else { panic!("{passed:?}") };
+        assert!(error.message().contains("never opened port 443. Most likely it does not start from its own disk"));
+        assert!(error.message().ends_with("The key may not change it."), "{error}");
+        assert_eq!(error.hint(), Some("Do it by hand."));
+    }
+    assert!(matches!(judged(&kexec, &tls(Some(Claim::Unclaimed), true), 3300), End::Unclaimed(_)));
+}
+
+#[test]
 fn pace_and_limits_move_every_deadline() {
-    let history = History { address_at: START, passed: vec![(Stage::InstallStarted, START)] };
+    let history = History { address_at: START, passed: vec![(Stage::InstallStarted, START)], hindrance: None };
     let mut limits = Limits::default();
     let stuck = |limits: &Limits, pace, seconds| {
         matches!(judge("web", &history, &shut(Port::Open), limits, pace, at(seconds)).end, End::Stuck(_))

@@ -59,7 +59,7 @@ async fn an_unclaimed_node_is_asked_twice_before_the_alarm() {
     let sight = see(net, &Trust::Anyone).await;
     assert_eq!(claim(&sight).0, Some(Claim::Unclaimed));
     assert_eq!(node.asked.lock().unwrap().len(), 2);
-    let history = History { address_at: SystemClock.now(), passed: vec![] };
+    let history = History { address_at: SystemClock.now(), passed: vec![], hindrance: None };
     let found = judge("web", &history, &sight, &Limits::default(), 1, SystemClock.now());
     assert!(matches!(found.end, End::Unclaimed(_)), "{found:?}");
     assert_eq!(found.reached, [Stage::TlsUp]);
@@ -114,7 +114,7 @@ async fn a_pinned_key_is_known_again_and_another_one_is_told_nothing() {
     let found = look(&outside, &at, &Trust::Pinned(other.clone())).await.unwrap();
     assert!(matches!(&found.web, Web::Changed { known, seen } if *known == other && *seen == certificate), "{found:?}");
     assert_eq!(node.asked.lock().unwrap().len(), asked, "not a byte of a request may reach it");
-    let history = History { address_at: SystemClock.now(), passed: vec![] };
+    let history = History { address_at: SystemClock.now(), passed: vec![], hindrance: None };
     let End::Stuck(error) = judge("web", &history, &found, &Limits::default(), 1, SystemClock.now()).end else {
         panic!()
     };
@@ -145,7 +145,7 @@ async fn a_domain_needs_an_authority_that_vouches_for_it() {
 async fn an_expired_certificate_is_seen() {
     let (_node, net) = node(Identity::self_signed(LOCAL_DOMAIN, 2020..2021), claimed).await;
     let sight = see(net, &Trust::Anyone).await;
-    let history = History { address_at: SystemClock.now(), passed: vec![] };
+    let history = History { address_at: SystemClock.now(), passed: vec![], hindrance: None };
     let End::Stuck(error) = judge("web", &history, &sight, &Limits::default(), 1, SystemClock.now()).end else {
         panic!("{sight:?}")
     };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Complaints, done, error, found, invalid, ok, page, unreadable};
 use super::catalog::{self, CATALOG};
-use super::profile;
+use super::{configs, profile};
 use crate::machine::{Change, Machine, MachineKind, State, Timeline, later};
 use crate::wire::{Request, Response};
 use crate::world::{Account, Draft, View};
@@ -31,7 +31,7 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 /// A linode that can be read.
-fn find<'v>(view: &'v View<'_>, account: &Account, id: &str) -> Result<&'v Machine, Response> {
+pub(super) fn find<'v>(view: &'v View<'_>, account: &Account, id: &str) -> Result<&'v Machine, Response> {
     found(view.machine(&account.name, id).filter(|linode| !linode.status_at(view.now()).is_over()))
 }
 
@@ -170,6 +170,7 @@ pub(super) fn create(request: &Request, account: &Account, view: &mut View<'_>) 
             "has_user_data": user_data.is_some(),
             "host_uuid": host,
             "swap_size": swap,
+            "config": configs::first(&id, image.map(|image| image.name), swap),
         }),
         user_data,
         ssh_keys: keys,
@@ -177,6 +178,9 @@ pub(super) fn create(request: &Request, account: &Account, view: &mut View<'_>) 
     };
     view.create(&account.name, draft);
     let (now, pace) = (view.now(), view.pace(MachineKind::Virtual));
+    if let Some(linode) = view.machine_mut(&account.name, &id) {
+        configs::load(linode, now);
+    }
     if !body.booted.unwrap_or(image.is_some())
         && let Some(linode) = view.machine_mut(&account.name, &id)
     {

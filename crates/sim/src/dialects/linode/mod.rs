@@ -1,13 +1,14 @@
 //! Linode API v4.
 //!
 //! Modelled: linodes (create, list, get, update, delete, boot, shutdown, reboot), labels unique in an account, one job at a
-//! time, types with prices by region, regions, stock, public images, profile, account, SSH keys, paging, `X-Filter`, the
-//! documented request limits. Not modelled: disks, configuration profiles, backups, volumes, VPCs, firewalls, interfaces,
+//! time, the one configuration profile that each is made with (its kernel decides what the next boot starts), types with prices by region, regions, stock, public images, profile, account, SSH keys, paging, `X-Filter`, the
+//! documented request limits. Not modelled: disks, further profiles, backups, volumes, VPCs, firewalls, interfaces,
 //! placement groups, the account's own images, stackscripts, events, tags as things of their own, grants and scopes. Texts
 //! of refusals are the vendor's as far as they are known.
 
 mod answer;
 mod catalog;
+mod configs;
 mod filter;
 mod instances;
 mod profile;
@@ -43,6 +44,9 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
         ("POST", ["linode", "instances", _, "boot"]) => ("instances.boot", instances::boot),
         ("POST", ["linode", "instances", _, "shutdown"]) => ("instances.shutdown", instances::shutdown),
         ("POST", ["linode", "instances", _, "reboot"]) => ("instances.reboot", instances::reboot),
+        ("GET", ["linode", "instances", _, "configs"]) => ("configs.list", configs::list),
+        ("GET", ["linode", "instances", _, "configs", _]) => ("configs.get", configs::get),
+        ("PUT", ["linode", "instances", _, "configs", _]) => ("configs.update", configs::update),
         ("GET", ["profile"]) => ("profile.get", profile::get),
         ("GET", ["profile", "grants"]) => ("profile.grants", profile::grants),
         ("GET", ["account"]) => ("account.get", profile::account),
@@ -78,7 +82,12 @@ const fn limit(name: &'static str, operations: &'static [&'static str], requests
 const LIMITS: &[Limit] = &[
     limit("create", &["instances.create"], 20, 15),
     limit("images", &["images.list"], 20, 60),
-    limit("lists", &["instances.list", "types.list", "regions.list", "regions.availability", "keys.list"], 200, 60),
+    limit(
+        "lists",
+        &["instances.list", "types.list", "regions.list", "regions.availability", "configs.list", "keys.list"],
+        200,
+        60,
+    ),
     limit("other", OTHER, 1600, 60),
 ];
 
@@ -89,6 +98,8 @@ const OTHER: &[&str] = &[
     "instances.boot",
     "instances.shutdown",
     "instances.reboot",
+    "configs.get",
+    "configs.update",
     "profile.get",
     "profile.grants",
     "account.get",
