@@ -250,7 +250,7 @@ impl Provider for Scaleway {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
-        None
+        Some(self)
     }
 
     fn statements(&self) -> Option<&dyn Statements> {
