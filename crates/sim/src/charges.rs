@@ -1,6 +1,6 @@
 //! What a vendor charges an account for its servers in the running month, reckoned as roughly as a bill's preview may be:
-//! each hour that began at the plan's price, to the month's price at most. It knows nothing of Capsule's prices and rules.
-//! What comes beside the plan, taxes and prices of single regions are not in it.
+//! each hour that began at the plan's price, to the month's price at most, and a month where there is no hour's price. It
+//! knows nothing of Capsule's prices and rules. What comes beside the plan, taxes and prices of single regions are not in it.
 
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
@@ -39,8 +39,13 @@ impl View<'_> {
         let decimal = |text: &str| text.parse::<Decimal>().unwrap_or_default();
         let (hourly, monthly) = (decimal(plan.hourly), decimal(plan.monthly));
         let hours = seconds / 3600 + 1;
-        let amount = hourly * Decimal::from(hours);
-        let amount = if monthly.is_zero() { amount } else { amount.min(monthly) };
+        let by_hours = hourly * Decimal::from(hours);
+        let amount = match (hourly.is_zero(), monthly.is_zero()) {
+            // Sold by the month alone.
+            (true, _) => monthly,
+            (false, true) => by_hours,
+            (false, false) => by_hours.min(monthly),
+        };
         Some(Charge {
             name: machine.name.clone(),
             plan: machine.plan.clone(),

@@ -72,7 +72,8 @@ impl Process {
             } else if self.engine.is_writing() {
                 tokio::task::yield_now().await;
                 std::thread::yield_now();
-            } else {
+            } else if !self.woken.0.load(Ordering::SeqCst) {
+                // Asked once more: the journal may have answered between the two questions above.
                 return false;
             }
         }
