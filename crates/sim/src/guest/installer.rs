@@ -195,7 +195,7 @@ mod tests {
             "curl {url} | bash 2>&1 | tee /tmp/xnodeos.log",
             "curl -s {url} | bash -s -- --yes",
             "wget -qO- {url} | bash",
-            "wget -O /root/i.sh {url} && bash /root/i.sh",
+            "wget -O /opt/i.sh {url} && bash /opt/i.sh",
             "cd /root; wget {url}; bash install.sh",
             "bash -c \"$(curl -fsSL {url})\"",
             "sh -c 'curl {url} | bash'",
