@@ -26,6 +26,7 @@ use crate::poll::Cloud;
 use crate::readiness::Readiness;
 use crate::run::Run;
 use crate::state::State;
+use crate::turns::one_at_the_journal;
 
 /// How long a process may be silent before another one goes on with its operations.
 const LEASE: Duration = Duration::from_secs(30);
@@ -423,7 +424,13 @@ impl Inner {
 
     /// Carries all of them out at once, and keeps their leases meanwhile.
     async fn run_all(&self, held: Vec<Held>, observer: &dyn Observer, give_up_at: Option<Timestamp>) -> Vec<Outcome> {
-        let runs = join_all(held.into_iter().map(|held| Run::new(self, held, observer, give_up_at).finish()));
+        let runs = held.into_iter().map(|held| Run::new(self, held, observer, give_up_at).finish());
+        let runs = async {
+            match self.dice.is_seeded() {
+                true => one_at_the_journal(runs, || self.journal.is_busy()).await,
+                false => join_all(runs).await,
+            }
+        };
         tokio::select! {
             biased;
             outcomes = runs => outcomes.into_iter().flatten().collect(),

@@ -31,6 +31,7 @@ mod journal;
 mod order;
 mod poll;
 mod run;
+mod turns;
 
 pub use engine::{AfterEvent, DeployRequest, Engine, OperationFilter, Options, Providers};
 pub use fleet::{Adopt, Pending, Rebuilt, Survey};

@@ -46,6 +46,11 @@ pub(crate) enum Dice {
 }
 
 impl Dice {
+    /// Whether this is a simulation.
+    pub(crate) fn is_seeded(&self) -> bool {
+        matches!(self, Dice::Seeded(_))
+    }
+
     pub(crate) fn operation_id(&self) -> OperationId {
         match self {
             Dice::System => OperationId::random(),

@@ -62,7 +62,8 @@ impl Process {
                 let waker = Waker::from(self.woken.clone());
                 let mut context = Context::from_waker(&waker);
                 match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(&mut context))) {
-                    Ok(Poll::Pending) => {}
+                    // What the journal's pool has to do runs between two polls.
+                    Ok(Poll::Pending) => tokio::task::yield_now().await,
                     Ok(Poll::Ready(())) => self.run = None,
                     Err(why) => {
                         self.run = None;
