@@ -367,6 +367,7 @@ impl Session {
             pace: self.pace(),
             worker: format!("cli-{}", std::process::id()),
             readiness: Some(Arc::new(Watch { outside: self.outside()?, pins: self.pins(), pace: self.pace() })),
+            notice: Some(Arc::new(|text| output::note(text))),
             after_event: crash_hook(),
         })
         .await

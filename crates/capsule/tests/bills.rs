@@ -170,6 +170,7 @@ async fn a_year_costs_what_the_vendors_invoice() {
         pace: SPEED,
         worker: "test".into(),
         readiness: None,
+        notice: None,
         after_event: None,
     })
     .await

@@ -45,6 +45,9 @@ pub trait Providers: Send + Sync + 'static {
 /// Called with n after this process committed its n-th event. For crash tests.
 pub type AfterEvent = Arc<dyn Fn(u64) + Send + Sync>;
 
+/// Called with a sentence for the user about what is waited for.
+pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Everything an engine needs.
 #[derive(Clone)]
 pub struct Options {
@@ -62,6 +65,8 @@ pub struct Options {
     pub worker: String,
     /// Who judges whether a server became what it was made for; without one nothing can be waited for beyond running.
     pub readiness: Option<Arc<dyn Readiness>>,
+    /// Who tells the user that other processes keep the journal busy.
+    pub notice: Option<Notice>,
     /// For crash tests.
     pub after_event: Option<AfterEvent>,
 }
@@ -150,7 +155,8 @@ impl Engine {
     async fn open_with(options: Options, dice: Dice) -> Result<Engine> {
         // Two processes may be given one name, and a process started anew must not be taken for the one that died.
         let worker = format!("{}/{}", options.worker, dice.operation_id());
-        let journal = Journal::open(&options.database, options.owner.clone(), worker, options.after_event).await?;
+        let (database, owner) = (&options.database, options.owner.clone());
+        let journal = Journal::open(database, owner, worker, options.after_event, options.notice).await?;
         let inner = Inner {
             journal,
             clock: options.clock,

@@ -4,15 +4,18 @@
 mod budget;
 mod bulk;
 mod database;
+mod turn;
 
 use capsule_core::{Addresses, Error, ErrorKind, InstanceId, MoneyError, OwnerId, Result};
 use jiff::Timestamp;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
 
 pub use self::database::Database;
 use self::database::store;
-use crate::engine::{AfterEvent, OperationFilter};
+use self::turn::Turn;
+use crate::engine::{AfterEvent, Notice, OperationFilter};
 use crate::event::{Entry, Event, Intent};
 use crate::ledger::Switched;
 use crate::operation::{OperationId, Record};
@@ -70,6 +73,7 @@ pub(crate) struct Stored {
 /// The journal of one installation, as one worker sees it.
 pub(crate) struct Journal {
     pool: AnyPool,
+    turn: Turn,
     is_sqlite: bool,
     owner: OwnerId,
     worker: String,
@@ -83,10 +87,11 @@ impl Journal {
         owner: OwnerId,
         worker: String,
         after_event: Option<AfterEvent>,
+        notice: Option<Notice>,
     ) -> Result<Self> {
         let (pool, is_sqlite) = database::connect(database).await?;
-        let journal =
-            Journal { pool, is_sqlite, owner, worker, committed: std::sync::atomic::AtomicU64::new(0), after_event };
+        let (turn, committed) = (Turn::new(is_sqlite, notice), std::sync::atomic::AtomicU64::new(0));
+        let journal = Journal { pool, turn, is_sqlite, owner, worker, committed, after_event };
         if !database::is_current(&journal.pool).await {
             let mut tx = journal.begin().await?;
             database::migrate(&mut tx, is_sqlite).await?;
@@ -95,15 +100,21 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Whether a connection is in use.
+    /// Whether a connection is in use, or waited for.
     pub(crate) fn is_busy(&self) -> bool {
-        usize::try_from(self.pool.size()).is_ok_and(|open| open > self.pool.num_idle())
+        self.turn.is_waited_for() || usize::try_from(self.pool.size()).is_ok_and(|open| open > self.pool.num_idle())
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        // A deferred transaction of SQLite that reads first cannot wait for its turn to write.
-        let statement = if self.is_sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        self.pool.begin_with(statement).await.map_err(|error| store("write", error))
+        self.turn.begin(&self.pool).await
+    }
+
+    /// One statement that writes, and the rows that it answers with.
+    async fn write(&self, query: Query<'_, Any, AnyArguments>) -> Result<Vec<AnyRow>> {
+        let mut tx = self.begin().await?;
+        let rows = query.fetch_all(&mut *tx).await.map_err(|error| store("write", error))?;
+        tx.commit().await.map_err(|error| store("write", error))?;
+        Ok(rows)
     }
 
     /// Writes intents down, all or none, and reserves their names.
@@ -334,8 +345,7 @@ impl Journal {
 
     async fn claim_by(&self, sql: &'static str, now: Timestamp, until: Timestamp) -> Result<Option<AnyRow>> {
         let query = sqlx::query(sql).bind(&self.worker).bind(until.as_millisecond()).bind(self.owner.as_str());
-        let rows = query.bind(now.as_millisecond()).fetch_all(&self.pool).await;
-        rows.map(|mut rows| rows.pop()).map_err(|error| store("write", error))
+        Ok(self.write(query.bind(now.as_millisecond())).await?.pop())
     }
 
     async fn is_any_free(&self, now: Timestamp) -> Result<bool> {
@@ -349,8 +359,7 @@ impl Journal {
         let sql = "UPDATE operation SET lease_owner = $1, lease_until = $2, version = version + 1 \
                    WHERE id = $3 AND is_open = 1 AND lease_until < $4 RETURNING id, version";
         let query = sqlx::query(sql).bind(&self.worker).bind(until.as_millisecond()).bind(id.as_str());
-        let rows = query.bind(now.as_millisecond()).fetch_all(&self.pool).await;
-        match rows.map_err(|error| store("write", error))?.pop() {
+        match self.write(query.bind(now.as_millisecond())).await?.pop() {
             Some(row) => self.load(&row).await.map(Some),
             None => Ok(None),
         }
@@ -367,23 +376,20 @@ impl Journal {
     /// Keeps all that this worker holds for longer.
     pub(crate) async fn renew(&self, until: Timestamp) -> Result<()> {
         let sql = "UPDATE operation SET lease_until = $1 WHERE lease_owner = $2 AND is_open = 1";
-        let query = sqlx::query(sql).bind(until.as_millisecond()).bind(&self.worker);
-        query.execute(&self.pool).await.map(drop).map_err(|error| store("write", error))
+        self.write(sqlx::query(sql).bind(until.as_millisecond()).bind(&self.worker)).await.map(drop)
     }
 
     /// Lets an operation go, for whoever wants to go on with it.
     pub(crate) async fn release(&self, held: &Held) -> Result<()> {
         let sql = "UPDATE operation SET lease_owner = NULL, lease_until = 0 WHERE id = $1 AND lease_owner = $2";
-        let query = sqlx::query(sql).bind(held.id.as_str()).bind(&self.worker);
-        query.execute(&self.pool).await.map(drop).map_err(|error| store("write", error))
+        self.write(sqlx::query(sql).bind(held.id.as_str()).bind(&self.worker)).await.map(drop)
     }
 
     /// Lets all go that this worker holds and that is not over.
     pub(crate) async fn release_all(&self) -> Result<Vec<OperationId>> {
         let sql = "UPDATE operation SET lease_owner = NULL, lease_until = 0 \
                    WHERE lease_owner = $1 AND is_open = 1 RETURNING id";
-        let rows = sqlx::query(sql).bind(&self.worker).fetch_all(&self.pool).await;
-        rows.map_err(|error| store("write", error))?.iter().map(|row| text(row, "id")?.parse()).collect()
+        self.write(sqlx::query(sql).bind(&self.worker)).await?.iter().map(|row| text(row, "id")?.parse()).collect()
     }
 
     /// All events of one operation.

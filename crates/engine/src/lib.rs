@@ -33,7 +33,7 @@ mod poll;
 mod run;
 mod turns;
 
-pub use engine::{AfterEvent, DeployRequest, Engine, OperationFilter, Options, Providers};
+pub use engine::{AfterEvent, DeployRequest, Engine, Notice, OperationFilter, Options, Providers};
 pub use fleet::{Adopt, Pending, Rebuilt, Survey};
 pub use journal::Database;
 pub use operation::{

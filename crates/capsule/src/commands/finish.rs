@@ -29,7 +29,11 @@ pub(super) async fn resumable<T>(engine: &Engine, work: impl Future<Output = T>)
         Ok(done) => return Ok(done),
         Err(interrupted) => interrupted,
     };
-    let begun = engine.let_go().await.unwrap_or_default();
+    // Other processes may keep the journal busy; who presses Ctrl-C twice waits for none of them.
+    let begun = tokio::select! {
+        begun = engine.let_go() => begun.unwrap_or_default(),
+        () = self::interrupted() => Vec::new(),
+    };
     let [one] = &begun[..] else { return Err(interrupted) };
     let error = Error::new(ErrorKind::Timeout, "Interrupted. Nothing is lost: what was begun is in the journal.")
         .with_hint(format!("`capsule resume {one}` goes on; `capsule ops show {one}` tells how far it is."));

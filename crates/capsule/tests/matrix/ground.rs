@@ -117,6 +117,7 @@ impl Ground {
             pace: 1,
             worker: "matrix".to_owned(),
             readiness: None,
+            notice: None,
             after_event: Some(Arc::new(move |n| {
                 seen.store(n, Ordering::SeqCst);
                 if nth == Some(n) {

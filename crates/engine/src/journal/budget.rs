@@ -33,9 +33,8 @@ impl Journal {
 
     /// Removes a budget; whether there was one.
     pub(crate) async fn remove_budget(&self, name: &str) -> Result<bool> {
-        let query = sqlx::query("DELETE FROM budget WHERE owner = $1 AND name = $2").bind(self.owner.as_str());
-        let done = query.bind(name).execute(&self.pool).await.map_err(|error| store("write", error))?;
-        Ok(done.rows_affected() > 0)
+        let sql = "DELETE FROM budget WHERE owner = $1 AND name = $2 RETURNING name";
+        Ok(!self.write(sqlx::query(sql).bind(self.owner.as_str()).bind(name)).await?.is_empty())
     }
 
     /// How each budget stands.

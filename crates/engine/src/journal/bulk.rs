@@ -22,7 +22,7 @@ impl Journal {
     pub(crate) async fn take_in(&self, intents: Vec<Intent>, at: Timestamp, taken: &dyn Fn(usize)) -> Result<()> {
         let mut count = 0;
         for chunk in intents.chunks(AT_ONCE) {
-            let mut tx = self.begin().await?;
+            let mut tx = self.begin_alone().await?;
             let mut names = HashSet::new();
             let mut ids = HashSet::new();
             let sql = "SELECT name, id FROM instance WHERE owner = $1 AND gone_at IS NULL";
@@ -57,7 +57,7 @@ impl Journal {
     pub(crate) async fn record_vanished(&self, servers: Vec<Server>, at: Timestamp) -> Result<Vec<Server>> {
         let mut recorded = Vec::new();
         for chunk in servers.chunks(AT_ONCE) {
-            let mut tx = self.begin().await?;
+            let mut tx = self.begin_alone().await?;
             let before = recorded.len();
             for server in chunk {
                 // Whoever deletes it at this moment says so by an operation of its own.
@@ -75,6 +75,17 @@ impl Journal {
             self.count((recorded.len() - before) * 2);
         }
         Ok(recorded)
+    }
+
+    /// A transaction beside which nobody else writes servers: what it read of names and ids holds until its end. Of SQLite's
+    /// that is true of every one.
+    async fn begin_alone(&self) -> Result<Transaction<'static, Any>> {
+        let mut tx = self.begin().await?;
+        if !self.is_sqlite {
+            let lock = sqlx::query("LOCK TABLE instance IN SHARE ROW EXCLUSIVE MODE").execute(&mut *tx).await;
+            lock.map_err(|error| store("write", error))?;
+        }
+        Ok(tx)
     }
 
     /// An operation from its intent to its end.

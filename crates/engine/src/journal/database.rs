@@ -6,8 +6,9 @@ use std::time::Duration;
 use capsule_core::{Error, ErrorKind, OwnerId, Result};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
 
+use super::turn::{LOOK_MS, Turn};
 use super::{damaged, text};
 
 /// Where the journal is.
@@ -40,7 +41,7 @@ impl Database {
     pub async fn installation(&self, name: &str, own: &OwnerId) -> Result<OwnerId> {
         let (pool, is_sqlite) = connect(self).await?;
         let (key, failed) = (format!("installation {name}"), |error| store("open", error));
-        let mut tx = pool.begin().await.map_err(failed)?;
+        let mut tx = Turn::new(is_sqlite, None).begin(&pool).await?;
         make_meta(&mut tx, is_sqlite).await?;
         let sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         sqlx::query(sql).bind(&key).bind(own.as_str()).execute(&mut *tx).await.map_err(failed)?;
@@ -90,16 +91,18 @@ pub(super) async fn connect(database: &Database) -> Result<(AnyPool, bool)> {
 }
 
 async fn set_up(connection: &mut AnyConnection) -> sqlx::Result<()> {
-    for pragma in [
-        // Milliseconds that a write waits for another process.
+    for statement in [
+        // Milliseconds to wait for another process that opens or closes the file; from then on readers wait for nobody.
         "PRAGMA busy_timeout = 5000",
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
+        "SELECT COUNT(*) FROM sqlite_schema",
     ] {
-        connection.execute(pragma).await?;
+        connection.execute(statement).await?;
     }
-    Ok(())
+    // How writers wait is told beside `Turn`.
+    sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA busy_timeout = {LOOK_MS}"))).execute(connection).await.map(drop)
 }
 
 /// Whether the schema is the present one. It nearly always is, and then no command needs to wait for its turn to write.

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use capsule_core::InstanceStatus;
+use capsule_core::{InstanceStatus, Tags};
 use sqlx::{AnyConnection, ConnectOptions, Connection, Executor};
 
 use self::postgres::Postgres;
 use super::*;
 use crate::event::Server;
+use crate::flow::later;
 
 const NOW: Timestamp = Timestamp::constant(1_767_225_600, 0);
 const LATER: Timestamp = Timestamp::constant(1_767_225_700, 0);
@@ -36,7 +37,7 @@ impl Place {
     }
 
     async fn open(&self, owner: &OwnerId, worker: &str) -> Result<Journal> {
-        Journal::open(&self.database, owner.clone(), worker.to_owned(), None).await
+        Journal::open(&self.database, owner.clone(), worker.to_owned(), None, None).await
     }
 
     async fn execute(&self, sql: &'static str) {
@@ -63,8 +64,10 @@ on_both! {
     eight_workers_claim_200_operations_without_a_double
     who_was_replaced_cannot_write_any_more
     eight_at_once_under_one_key_are_one_operation
+    who_tries_again_after_a_conflict_writes_nothing_twice
     eight_at_once_for_one_name_are_one_server
     eight_first_openings_at_once_make_one_schema
+    a_thousand_servers_are_taken_in_while_others_write
     who_comes_later_joins_the_installation
     an_older_journal_opens_and_a_newer_one_is_refused
     a_journal_of_schema_1_opens_with_all_that_is_in_it
@@ -177,6 +180,50 @@ async fn eight_at_once_under_one_key_are_one_operation(place: Place) {
     assert!(answers.iter().all(|(_, id)| *id == answers[0].1), "{answers:?}");
 }
 
+/// One request of three operations comes from eight processes at once: whoever finds a part written starts over, and then
+/// there are three operations of one event each, all of one process.
+async fn who_tries_again_after_a_conflict_writes_nothing_twice(place: Place) {
+    let owner = OwnerId::random();
+    let mut workers = Vec::new();
+    for n in 0..8 {
+        let journal = place.open(&owner, &n.to_string()).await.unwrap();
+        workers.push(tokio::spawn(async move {
+            let parts = (0..3).map(|part| Begin { part, ..deploy(&format!("web-{part}"), Some("k")) }).collect();
+            match journal.intend(parts, NOW, LATER).await.unwrap() {
+                Begun::New(held) => held.into_iter().map(|held| held.id).collect(),
+                Begun::Before(ids) => ids,
+            }
+        }));
+    }
+    let mut answers: Vec<Vec<OperationId>> = Vec::new();
+    for worker in workers {
+        answers.push(worker.await.unwrap());
+    }
+    let journal = place.open(&owner, "last").await.unwrap();
+    let mut written = Vec::new();
+    for id in &answers[0] {
+        written.push((id.clone(), journal.entries(id).await.unwrap().len()));
+    }
+    assert!(answers.iter().all(|ids| *ids == answers[0]), "{answers:?}");
+    assert_eq!(journal.operations(&OperationFilter::default()).await.unwrap().len(), 3);
+    assert!(written.len() == 3 && written.iter().all(|(_, events)| *events == 1), "{written:?}");
+    // An event that met a conflict is not there, and is written once by the one that holds the operation now.
+    let mut stale = journal.claim(&answers[0][0], LATER, NOW).await.unwrap();
+    assert!(stale.is_none(), "the lease holds until then");
+    let later = later(LATER, std::time::Duration::from_secs(1));
+    stale = journal.claim(&answers[0][0], later, LATER).await.unwrap();
+    let other = place.open(&owner, "other").await.unwrap();
+    let mut held = other.claim(&answers[0][0], later, LATER).await.unwrap().expect("the lease ran out again");
+    let sent = || Event::CreateSent { token: capsule_core::Token::random(), placement: 0, names: vec!["web-0".into()] };
+    let mut stale = stale.expect("it is free");
+    for _ in 0..2 {
+        let refused = journal.append(&mut stale, sent(), later).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    }
+    other.append(&mut held, sent(), later).await.unwrap();
+    assert_eq!(journal.entries(&answers[0][0]).await.unwrap().len(), 2);
+}
+
 async fn eight_at_once_for_one_name_are_one_server(place: Place) {
     let owner = OwnerId::random();
     let mut workers = Vec::new();
@@ -197,6 +244,55 @@ async fn eight_first_openings_at_once_make_one_schema(place: Place) {
     let owner = OwnerId::random();
     let opened = futures_util::future::join_all((0..8).map(|_| place.open(&owner, "1"))).await;
     assert!(opened.iter().all(Result::is_ok), "{:?}", opened.iter().filter_map(|o| o.as_ref().err()).next());
+}
+
+fn adopt(n: usize, name: &str) -> Intent {
+    let Begin { intent: Intent::Destroy { server }, .. } = destroy(n) else { panic!("it is a destroy") };
+    let server = Server { name: name.to_owned(), ..server };
+    let token = Some(capsule_core::Token::random());
+    Intent::Adopt { server, tags: Tags::new(), token, foreign: false, price: None, goal: None, rebuilt: true }
+}
+
+/// Two processes take one provider's servers in at the same time, more than share a transaction, and a third one orders.
+async fn a_thousand_servers_are_taken_in_while_others_write(place: Place) {
+    const SERVERS: usize = 1010;
+    let owner = OwnerId::random();
+    let intents: Vec<Intent> = (0..SERVERS).map(|n| adopt(n, "web")).collect();
+    let (one, two) = (place.open(&owner, "1").await.unwrap(), place.open(&owner, "2").await.unwrap());
+    let three = place.open(&owner, "3").await.unwrap();
+    let heard = std::sync::Mutex::new(Vec::new());
+    let tell = |n| heard.lock().unwrap().push(n);
+    let orders = async {
+        for n in 0..5 {
+            three.intend(vec![deploy(&format!("db-{n}"), None)], NOW, LATER).await?;
+        }
+        Ok(())
+    };
+    let (first, second, ordered) =
+        tokio::join!(one.take_in(intents.clone(), NOW, &tell), two.take_in(intents.clone(), NOW, &|_| {}), orders);
+    for done in [first, second, ordered] {
+        done.unwrap();
+    }
+    let records = three.records(false).await.unwrap();
+    let names: std::collections::BTreeSet<&str> = records.iter().map(|record| record.name.as_str()).collect();
+    let ids: std::collections::BTreeSet<String> = records.iter().map(|record| record.id.to_string()).collect();
+    assert_eq!((records.len(), names.len(), ids.len()), (SERVERS, SERVERS, SERVERS));
+    assert!(records.iter().all(|record| record.rebuilt));
+    let all = three.operations(&OperationFilter::default()).await.unwrap();
+    assert_eq!(all.len(), SERVERS + 5, "one operation for each, whoever was first");
+    assert_eq!(three.entries(&records[0].operation).await.unwrap().len(), 2);
+    let heard = heard.into_inner().unwrap();
+    assert!(heard.is_sorted() && heard.len() == SERVERS.div_ceil(500), "{heard:?}");
+
+    // And they vanish together: each once, but for the one that somebody deletes at this moment.
+    let servers: Vec<Server> = records.into_iter().map(Server::from).collect();
+    let busy = Begin { intent: Intent::Destroy { server: servers[7].clone() }, ..destroy(0) };
+    three.intend(vec![busy], NOW, LATER).await.unwrap();
+    let (first, second) =
+        tokio::join!(one.record_vanished(servers.clone(), LATER), two.record_vanished(servers.clone(), LATER));
+    assert_eq!(first.unwrap().len() + second.unwrap().len(), SERVERS - 1);
+    let left = three.records(false).await.unwrap();
+    assert_eq!(left.iter().map(|record| &record.id).collect::<Vec<_>>(), [&servers[7].id]);
 }
 
 async fn who_comes_later_joins_the_installation(place: Place) {
@@ -244,8 +340,10 @@ async fn what_keeps_postgres_from_answering_is_one_clear_error() {
     for (url, word) in [(missing, "does not exist"), (nowhere, "failed (open)")] {
         let database = Database::parse(url.into()).unwrap();
         assert!(!format!("{database:?}").contains(SECRET));
-        let error =
-            Journal::open(&database, OwnerId::random(), "1".into(), None).await.err().expect("it cannot be opened");
+        let error = Journal::open(&database, OwnerId::random(), "1".into(), None, None)
+            .await
+            .err()
+            .expect("it cannot be opened");
         assert_eq!(error.kind(), ErrorKind::Store);
         assert!(error.message().contains(word) && error.hint().is_some(), "{error:?}");
         assert!(!format!("{error:?}").contains(SECRET));
@@ -274,7 +372,7 @@ async fn a_restart_of_postgres_loses_nothing_that_was_written() {
 }
 
 async fn sqlite(path: &Path) -> Result<Journal> {
-    Journal::open(&Database::Sqlite(path.to_owned()), OwnerId::random(), "1".to_owned(), None).await
+    Journal::open(&Database::Sqlite(path.to_owned()), OwnerId::random(), "1".to_owned(), None, None).await
 }
 
 #[tokio::test]
@@ -309,15 +407,57 @@ async fn what_is_no_journal_is_one_clear_error() {
 }
 
 #[tokio::test]
-async fn a_locked_journal_says_so() {
+async fn a_journal_that_stays_locked_says_so() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("journal.db");
-    let journal = sqlite(&path).await.unwrap();
+    let mut journal = sqlite(&path).await.unwrap();
+    journal.turn.most = 3;
     let mut other = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
     other.execute("BEGIN IMMEDIATE").await.unwrap();
-    sqlx::query("PRAGMA busy_timeout = 1").execute(&journal.pool).await.unwrap();
-    let error = journal.intend(vec![destroy(1)], NOW, NOW).await.err().expect("it is locked");
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Store, "The journal is locked by another process."));
+    for _ in 0..2 {
+        let error = journal.intend(vec![destroy(1)], NOW, NOW).await.err().expect("it is locked");
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Store, "The journal is locked by another process."));
+        assert!(error.hint().is_some(), "{error:?}");
+    }
+    other.execute("COMMIT").await.unwrap();
+    journal.intend(vec![destroy(1)], NOW, NOW).await.expect("it is free again");
+}
+
+/// Every way to write meets a file that another process is writing, tells so once, and writes once when it is free.
+#[tokio::test]
+async fn a_busy_journal_is_waited_for_and_written_once() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("journal.db");
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let notice: Notice = std::sync::Arc::new(move |text| told.send(text.to_owned()).unwrap());
+    let database = Database::Sqlite(path.clone());
+    let mut journal = Journal::open(&database, OwnerId::random(), "1".to_owned(), None, Some(notice)).await.unwrap();
+    journal.turn.tell_after = 2;
+    let mut other = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    macro_rules! while_busy {
+        ($write:expr) => {{
+            other.execute("BEGIN IMMEDIATE").await.unwrap();
+            let freed = async {
+                let told = heard.recv().await.unwrap();
+                assert!(told.contains("another process"), "{told}");
+                other.execute("COMMIT").await.unwrap();
+            };
+            tokio::join!($write, freed).0.unwrap()
+        }};
+    }
+    let Begun::New(mut held) = while_busy!(journal.intend(vec![destroy(1)], NOW, NOW)) else { panic!("it is new") };
+    let held = &mut held[0];
+    let gone = Event::Gone { id: InstanceId::new("testcloud", "here", "1") };
+    while_busy!(journal.append(held, gone, NOW));
+    while_busy!(journal.renew(LATER));
+    while_busy!(journal.release(held));
+    assert!(while_busy!(journal.claim(&held.id, NOW, LATER)).is_some());
+    assert_eq!(while_busy!(journal.release_all()), std::slice::from_ref(&held.id));
+    assert!(while_busy!(journal.claim_next(NOW, LATER)).is_some());
+    assert!(!while_busy!(journal.remove_budget("none")));
+    assert_eq!(journal.entries(&held.id).await.unwrap().len(), 2);
+    assert_eq!(journal.operations(&OperationFilter::default()).await.unwrap().len(), 1);
+    assert!(heard.try_recv().is_err(), "who waited was told once");
 }
 
 #[tokio::test]

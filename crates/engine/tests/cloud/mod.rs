@@ -398,6 +398,7 @@ impl Bench {
             pace: 1,
             worker: "test".into(),
             readiness: Some(Arc::clone(&self.judge) as Arc<dyn Readiness>),
+            notice: None,
             after_event,
         })
         .await

@@ -254,6 +254,7 @@ async fn empty_journal(clock: Arc<dyn Clock>, sql: &'static str) -> Vec<u8> {
         pace: 1,
         worker: "nobody".to_owned(),
         readiness: None,
+        notice: None,
         after_event: None,
     };
     drop(Engine::open(options).await.unwrap());

@@ -103,6 +103,7 @@ impl Bench {
             pace: 1,
             worker: "replica".to_owned(),
             readiness: None,
+            notice: None,
             after_event,
         })
         .await

@@ -219,6 +219,7 @@ impl World<'_> {
             pace: 1,
             worker: format!("p{number}"),
             readiness: None,
+            notice: None,
             after_event,
         };
         let seed = Dice::new(self.plan.seed.wrapping_add(number as u64)).bits();
