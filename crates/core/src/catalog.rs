@@ -1,8 +1,11 @@
 //! What can be rented: one dated snapshot of a vendor's offers.
 
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::instance::ProviderId;
 use crate::price::Price;
 
@@ -80,6 +83,18 @@ pub enum Architecture {
     Arm64,
 }
 
+impl FromStr for Architecture {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.to_lowercase().as_str() {
+            "x86_64" | "amd64" | "x64" => Ok(Architecture::X86_64),
+            "arm64" | "aarch64" => Ok(Architecture::Arm64),
+            _ => Err(Error::new(ErrorKind::Invalid, format!("`{text}` is no instruction set: it is x86_64 or arm64."))),
+        }
+    }
+}
+
 /// Graphics processors of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpu {
@@ -112,6 +127,14 @@ pub struct Plan {
     pub transfer_gib: Option<u64>,
     /// Graphics processors.
     pub gpu: Option<Gpu>,
+}
+
+impl Plan {
+    /// Whether it has graphics processors whose model holds this word; any, without one.
+    pub fn has_gpu(&self, word: Option<&str>) -> bool {
+        let holds = |gpu: &Gpu| word.is_none_or(|word| gpu.model.to_lowercase().contains(&word.to_lowercase()));
+        self.gpu.as_ref().is_some_and(holds)
+    }
 }
 
 /// An operating system image.

@@ -40,5 +40,5 @@ pub use operation::{
     Deployed, Finish, Kind, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Stage, Update, Wait,
 };
 pub use order::acceptable;
-pub use placement::{Continent, Excluded, Placement, Ranking, Request, Spread, choose, spread};
+pub use placement::{Continent, Excluded, Miss, Placement, Ranking, Request, Share, Spread, choose, spread};
 pub use readiness::{Look, Passed, Prospect, Readiness, Watched};

@@ -4,13 +4,14 @@ mod continent;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::time::Duration;
 
 use capsule_core::{
     Architecture, Catalog, Currency, Error, ErrorKind, Money, Offer, Plan, PlanKind, Price, ProviderId, Rates, Region,
     Result, Stock, nearest,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::continent::Continent;
 
@@ -74,10 +75,24 @@ pub struct Request {
 /// Why offers were left out, and how many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Excluded {
-    /// Such as `too few processors`.
+    /// Such as `with too few processors`.
     pub reason: String,
     /// How many offers.
     pub count: usize,
+    /// By how much the one that came nearest misses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Miss>,
+}
+
+impl fmt::Display for Excluded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.count, self.reason)?;
+        match &self.nearest {
+            Some(nearest) if self.count > 1 => write!(f, " (the nearest is {nearest})"),
+            Some(nearest) => write!(f, " ({nearest})"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What fits, best first.
@@ -106,7 +121,7 @@ pub fn choose(request: &Request, catalogs: &[Catalog]) -> Result<Ranking> {
     let catalogs = in_order(request, catalogs)?;
     check_names(request, &catalogs)?;
 
-    let mut excluded: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut excluded: BTreeMap<&'static str, (usize, Option<Miss>)> = BTreeMap::new();
     // Sorted by what stands beside each placement: price, then the provider's place, plan and region.
     let mut known: BTreeMap<Currency, Vec<(Money, usize, Placement)>> = BTreeMap::new();
     let mut unknown: Vec<(usize, Placement)> = Vec::new();
@@ -123,8 +138,12 @@ pub fn choose(request: &Request, catalogs: &[Catalog]) -> Result<Ranking> {
             let region = regions.get(offer.region.as_str()).copied();
             let placement = match fit(request, catalog, plan, region, offer) {
                 Ok(placement) => placement,
-                Err(reason) => {
-                    *excluded.entry(reason).or_default() += usize::from(is_there(request, region, offer));
+                Err(misfit) => {
+                    if is_there(request, region, offer) {
+                        let (count, nearest) = excluded.entry(misfit.reason).or_default();
+                        *count += 1;
+                        *nearest = Miss::nearer(nearest.take(), misfit.by);
+                    }
                     continue;
                 }
             };
@@ -138,9 +157,12 @@ pub fn choose(request: &Request, catalogs: &[Catalog]) -> Result<Ranking> {
         }
     }
 
-    excluded.retain(|_, count| *count > 0);
-    let mut excluded: Vec<Excluded> =
-        excluded.into_iter().map(|(reason, count)| Excluded { reason: reason.to_owned(), count }).collect();
+    let said = |(reason, (count, nearest)): (&str, (usize, Option<Miss>))| Excluded {
+        reason: reason.to_owned(),
+        count,
+        nearest,
+    };
+    let mut excluded: Vec<Excluded> = excluded.into_iter().map(said).collect();
     excluded.sort_by_key(|excluded| Reverse(excluded.count));
     if known.is_empty() && unknown.is_empty() {
         return Err(nothing_fits(&excluded));
@@ -157,7 +179,7 @@ pub fn choose(request: &Request, catalogs: &[Catalog]) -> Result<Ranking> {
         let cheaper = elsewhere.iter().filter(|(cost, ..)| is_cheaper(cost));
         let regions: BTreeSet<_> = cheaper.map(|(_, provider, region)| (*provider, *region)).collect();
         if !regions.is_empty() {
-            excluded.push(Excluded { reason: CHEAPER_ELSEWHERE.to_owned(), count: regions.len() });
+            excluded.push(Excluded { reason: CHEAPER_ELSEWHERE.to_owned(), count: regions.len(), nearest: None });
         }
     }
     let mut placements = cheapest_first(best);
@@ -194,27 +216,43 @@ pub enum Spread {
     Region,
 }
 
-/// A ranking for each of `count` servers, so that they lie as far apart as the offers allow: each place takes one before
-/// any takes a second, cheaper places first. A server's own place comes first in its ranking, then the others.
-pub fn spread(placements: &[Placement], count: usize, over: Spread) -> Vec<Vec<Placement>> {
+/// The servers that go to one place, and where else they may be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Which of the servers, counted from 0.
+    pub servers: Vec<usize>,
+    /// The place's own offers first, then the others.
+    pub placements: Vec<Placement>,
+}
+
+/// Shares out `count` servers so that they lie as far apart as the offers allow: each place takes one before any takes a
+/// second, cheaper places first. A share lists at most `most` placements.
+pub fn spread(placements: &[Placement], count: usize, over: Spread, most: usize) -> Vec<Share> {
     let place = |placement: &Placement| match over {
         Spread::Provider => (placement.provider.clone(), String::new()),
         Spread::Region => (placement.provider.clone(), placement.region.clone()),
     };
-    let mut places: Vec<_> = Vec::new();
+    let mut known: HashMap<(ProviderId, String), usize> = HashMap::new();
+    let mut own: Vec<Vec<&Placement>> = Vec::new();
+    let mut at = Vec::with_capacity(placements.len());
     for placement in placements {
-        let place = place(placement);
-        if !places.contains(&place) {
-            places.push(place);
+        let index = *known.entry(place(placement)).or_insert(own.len());
+        if index == own.len() {
+            own.push(Vec::new());
         }
+        own[index].push(placement);
+        at.push(index);
     }
-    // Several servers of one place have the same ranking.
-    let ranking = |at: &(ProviderId, String)| {
-        let (own, others): (Vec<_>, Vec<_>) = placements.iter().cloned().partition(|placement| place(placement) == *at);
-        [own, others].concat()
+    own.truncate(count);
+    let places = own.len();
+    let share = |(index, own): (usize, Vec<&Placement>)| {
+        let others = placements.iter().zip(&at).filter(|(_, at)| **at != index).map(|(placement, _)| placement);
+        Share {
+            servers: (index..count).step_by(places).collect(),
+            placements: own.into_iter().chain(others).take(most).cloned().collect(),
+        }
     };
-    let rankings: Vec<Vec<Placement>> = places.iter().take(count).map(ranking).collect();
-    (0..count).filter_map(|n| rankings.get(n % rankings.len().max(1)).cloned()).collect()
+    own.into_iter().enumerate().map(share).collect()
 }
 
 fn cheapest_first(mut offers: Vec<(Money, usize, Placement)>) -> Vec<Placement> {
@@ -288,6 +326,64 @@ fn unknown<'a>(what: &str, given: &str, at: &str, known: impl IntoIterator<Item 
     Error::new(ErrorKind::Invalid, format!("There is no {what} `{given}`{at}.")).with_hint(nearest::hint(given, known))
 }
 
+/// Why an offer does not fit.
+struct Misfit {
+    reason: &'static str,
+    /// By how much, where that can be said.
+    by: Option<Miss>,
+}
+
+impl From<&'static str> for Misfit {
+    fn from(reason: &'static str) -> Self {
+        Misfit { reason, by: None }
+    }
+}
+
+/// By how much an offer misses a wish; in JSON as for people, such as `1 GB short` and `0.01 USD above the limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Miss {
+    /// So many processors are missing.
+    Vcpus(u32),
+    /// So much memory is missing.
+    MemoryMib(u64),
+    /// So much disk is missing.
+    DiskGib(u64),
+    /// So much more than the limit it costs.
+    Above(Money),
+}
+
+impl Serialize for Miss {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Miss {
+    /// The smaller of two misses of one wish.
+    pub fn nearer(a: Option<Miss>, b: Option<Miss>) -> Option<Miss> {
+        let (Some(a), Some(b)) = (a, b) else { return a.or(b) };
+        let is_smaller = match (a, b) {
+            (Miss::Vcpus(a), Miss::Vcpus(b)) => b < a,
+            (Miss::MemoryMib(a), Miss::MemoryMib(b)) | (Miss::DiskGib(a), Miss::DiskGib(b)) => b < a,
+            (Miss::Above(a), Miss::Above(b)) => b.checked_cmp(a).is_ok_and(Ordering::is_lt),
+            _ => false,
+        };
+        Some(if is_smaller { b } else { a })
+    }
+}
+
+impl fmt::Display for Miss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Miss::Vcpus(count) => write!(f, "{count} short"),
+            Miss::MemoryMib(mib) if mib % 1024 == 0 => write!(f, "{} GB short", mib / 1024),
+            Miss::MemoryMib(mib) => write!(f, "{mib} MiB short"),
+            Miss::DiskGib(gib) => write!(f, "{gib} GB short"),
+            Miss::Above(money) => write!(f, "{money} above the limit"),
+        }
+    }
+}
+
 /// The placement that an offer makes, or why it does not fit.
 fn fit(
     request: &Request,
@@ -295,31 +391,40 @@ fn fit(
     plan: &Plan,
     region: Option<&Region>,
     offer: &Offer,
-) -> Result<Placement, &'static str> {
-    let must = |holds: bool, reason: &'static str| if holds { Ok(()) } else { Err(reason) };
-    must(request.kind.is_none_or(|kind| kind == plan.kind), "another kind of machine")?;
-    must(request.architecture.is_none_or(|wanted| wanted == plan.architecture), "another instruction set")?;
+) -> Result<Placement, Misfit> {
+    let must = |holds: bool, reason: &'static str| if holds { Ok(()) } else { Err(Misfit::from(reason)) };
+    let short = |reason: &'static str, by: Miss| Err(Misfit { reason, by: Some(by) });
+    must(request.kind.is_none_or(|kind| kind == plan.kind), "of another kind of machine")?;
+    must(request.architecture.is_none_or(|wanted| wanted == plan.architecture), "of another instruction set")?;
     if let Some(model) = &request.gpu {
-        let gpu = plan.gpu.as_ref().ok_or("no graphics processor")?;
-        let is_it = |word: &String| gpu.model.to_lowercase().contains(&word.to_lowercase());
-        must(model.as_ref().is_none_or(is_it), "another graphics processor")?;
+        must(plan.gpu.is_some(), "without a graphics processor")?;
+        must(plan.has_gpu(model.as_deref()), "with another graphics processor")?;
     }
-    must(request.min_vcpus.is_none_or(|least| plan.vcpus >= least), "too few processors")?;
-    must(request.min_memory_mib.is_none_or(|least| plan.memory_mib >= least), "too little memory")?;
+    if let Some(least) = request.min_vcpus.filter(|least| plan.vcpus < *least) {
+        return short("with too few processors", Miss::Vcpus(least - plan.vcpus));
+    }
+    if let Some(least) = request.min_memory_mib.filter(|least| plan.memory_mib < *least) {
+        return short("with too little memory", Miss::MemoryMib(least - plan.memory_mib));
+    }
     let short_of_disk = request.min_disk_gib.filter(|least| plan.disk_gib < *least);
-    must(short_of_disk.is_none() || plan.disk_elastic, "too small a disk")?;
+    if let Some(least) = short_of_disk.filter(|_| !plan.disk_elastic) {
+        return short("with too small a disk", Miss::DiskGib(least - plan.disk_gib));
+    }
     must(region.is_none_or(|region| region.available), CLOSED_REGION)?;
     let image = match &request.native_image {
         Some(id) => id.clone(),
         None => {
             let image = catalog.image_for(&request.image, plan, &offer.region);
-            image.ok_or("the image does not boot there")?.id.clone()
+            image.ok_or("where the image does not boot")?.id.clone()
         }
     };
     // A larger disk costs more where disks are charged apart.
-    let price = offer.price.clone().map(|price| short_of_disk.map_or(price.clone(), |gib| price.with_disk(gib)));
-    within(request, request.max_hourly, price.as_ref().and_then(|price| price.hourly().ok()))?;
-    within(request, request.max_monthly, price.as_ref().and_then(|price| price.monthly().ok()))?;
+    let price = offer.price.clone().map(|price| match short_of_disk {
+        Some(gib) => price.with_disk(gib),
+        None => price,
+    });
+    within(request, request.max_hourly, || price.as_ref().and_then(|price| price.hourly().ok()))?;
+    within(request, request.max_monthly, || price.as_ref().and_then(|price| price.monthly().ok()))?;
     must(offer.stock != Stock::Out, OUT_OF_STOCK)?;
     Ok(Placement {
         provider: catalog.provider.clone(),
@@ -332,19 +437,21 @@ fn fit(
     })
 }
 
-fn within(request: &Request, limit: Option<Money>, price: Option<Money>) -> Result<(), &'static str> {
+fn within(request: &Request, limit: Option<Money>, price: impl Fn() -> Option<Money>) -> Result<(), Misfit> {
     let Some(limit) = limit else { return Ok(()) };
-    let price = price.ok_or("price not known, and a limit is set")?;
+    let price = price().ok_or("whose price is not known, and a limit is set")?;
     let price = request.rates.convert(price, limit.currency()).unwrap_or(price);
     match price.checked_cmp(limit) {
-        Ok(order) if order.is_gt() => Err("too expensive"),
+        Ok(order) if order.is_gt() => {
+            Err(Misfit { reason: "too expensive", by: price.checked_sub(limit).ok().map(Miss::Above) })
+        }
         Ok(_) => Ok(()),
-        Err(_) => Err("priced in another currency than the limit"),
+        Err(_) => Err("priced in another currency than the limit".into()),
     }
 }
 
 fn nothing_fits(excluded: &[Excluded]) -> Error {
-    let reasons: Vec<String> = excluded.iter().map(|e| format!("{} {}", e.count, e.reason)).collect();
+    let reasons: Vec<String> = excluded.iter().map(ToString::to_string).collect();
     let why = if reasons.is_empty() { "nothing is offered there".to_owned() } else { reasons.join(", ") };
     let would_fit = excluded.iter().any(|excluded| excluded.reason == OUT_OF_STOCK);
     let kind = if would_fit { ErrorKind::NoCapacity } else { ErrorKind::Invalid };

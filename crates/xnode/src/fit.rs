@@ -13,13 +13,47 @@ const DISK_ADVISED_GIB: u64 = 40;
 /// The images that XnodeOS is installed from by its own clients.
 const TRIED_IMAGES: [&str; 2] = ["ubuntu-24.04", "ubuntu-22.04"];
 
-/// What speaks against a plan and an image, in whole sentences.
+/// What speaks against a plan and an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fit {
     /// Reasons not to buy it; the user may force it all the same.
-    pub refusals: Vec<String>,
-    /// Reasons to think twice.
+    pub refusals: Vec<Refusal>,
+    /// Reasons to think twice, in whole sentences.
     pub warnings: Vec<String>,
+}
+
+/// Why an offer cannot become an xNode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What it lacks.
+    pub lack: Lack,
+    /// The same about this plan and image, in a whole sentence.
+    pub sentence: String,
+}
+
+/// What an offer lacks to become an xNode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// The instruction set that XnodeOS is built for.
+    X86,
+    /// An image whose cloud-init starts the install.
+    CloudInit,
+    /// Memory: so many MiB are missing to 2 GB.
+    Memory(u64),
+    /// Disk: so many GiB are missing.
+    Disk(u64),
+}
+
+impl Lack {
+    /// The same of many offers: what comes after their number.
+    pub fn reason(self) -> String {
+        match self {
+            Lack::X86 => "not x86_64, which XnodeOS is built for".to_owned(),
+            Lack::CloudInit => "without cloud-init, which starts the install of XnodeOS".to_owned(),
+            Lack::Memory(_) => "below the 2 GB of memory that the XnodeOS installer needs".to_owned(),
+            Lack::Disk(_) => format!("below the {MIN_DISK_GIB} GB of disk that an xNode needs"),
+        }
+    }
 }
 
 impl Fit {
@@ -35,14 +69,17 @@ impl Fit {
 pub fn fit(plan: &Plan, image: &Image, disk_gib: Option<u64>) -> Fit {
     let mut fit = Fit::default();
     if plan.architecture != Architecture::X86_64 {
-        fit.refusals.push(format!("Plan `{}` is not x86_64, and XnodeOS is built for nothing else.", plan.id));
+        let sentence = format!("Plan `{}` is not x86_64, and XnodeOS is built for nothing else.", plan.id);
+        fit.refusals.push(Refusal { lack: Lack::X86, sentence });
     }
     if image.architecture.is_some_and(|architecture| architecture != Architecture::X86_64) {
-        fit.refusals.push(format!("Image `{}` is not x86_64, and XnodeOS is built for nothing else.", image.id));
+        let sentence = format!("Image `{}` is not x86_64, and XnodeOS is built for nothing else.", image.id);
+        fit.refusals.push(Refusal { lack: Lack::X86, sentence });
     }
     if !image.cloud_init {
-        let why = "has no cloud-init, so nothing would start the install of XnodeOS";
-        fit.refusals.push(format!("Image `{}` {why}.", image.id));
+        let sentence =
+            format!("Image `{}` has no cloud-init, so nothing would start the install of XnodeOS.", image.id);
+        fit.refusals.push(Refusal { lack: Lack::CloudInit, sentence });
     } else if !image.os.as_deref().is_some_and(|os| TRIED_IMAGES.contains(&os)) {
         let what = image.os.as_deref().unwrap_or(&image.id);
         fit.warnings.push(format!("XnodeOS is usually installed from ubuntu-24.04; `{what}` is untried."));
@@ -50,22 +87,25 @@ pub fn fit(plan: &Plan, image: &Image, disk_gib: Option<u64>) -> Fit {
 
     let memory = plan.memory_mib;
     if memory < MEMORY_NEEDED_MIB {
-        fit.refusals.push(format!(
+        let sentence = format!(
             "Plan `{}` has {memory} MiB of memory; the XnodeOS installer runs in memory and needs 2 GB.",
             plan.id
-        ));
+        );
+        fit.refusals.push(Refusal { lack: Lack::Memory(2048 - memory), sentence });
     } else if memory < MEMORY_ADVISED_MIB {
         fit.warnings.push(format!("Plan `{}` has {memory} MiB of memory; 4 GB are advised for an xNode.", plan.id));
     }
 
     let disk = if plan.disk_elastic { disk_gib.unwrap_or(plan.disk_gib) } else { plan.disk_gib };
-    if disk == 0 {
-        fit.refusals.push(format!(
-            "Plan `{}` comes without a disk and no size was chosen; an xNode needs {MIN_DISK_GIB} GB.",
-            plan.id
-        ));
-    } else if disk < MIN_DISK_GIB {
-        fit.refusals.push(format!("The disk of {disk} GB is too small; an xNode needs {MIN_DISK_GIB} GB."));
+    if disk < MIN_DISK_GIB {
+        let sentence = match disk {
+            0 => format!(
+                "Plan `{}` comes without a disk and no size was chosen; an xNode needs {MIN_DISK_GIB} GB.",
+                plan.id
+            ),
+            _ => format!("The disk of {disk} GB is too small; an xNode needs {MIN_DISK_GIB} GB."),
+        };
+        fit.refusals.push(Refusal { lack: Lack::Disk(MIN_DISK_GIB - disk), sentence });
     } else if disk < DISK_ADVISED_GIB {
         fit.warnings.push(format!("The disk has {disk} GB; {DISK_ADVISED_GIB} GB are advised for an xNode."));
     }
@@ -139,9 +179,9 @@ mod tests {
     fn arm_is_refused() {
         let good = plan(4096, 40, false);
         let arm = Plan { architecture: Architecture::Arm64, ..good.clone() };
-        assert!(fit(&arm, &ubuntu(), None).refusals[0].contains("Plan `p-1` is not x86_64"));
+        assert!(fit(&arm, &ubuntu(), None).refusals[0].sentence.contains("Plan `p-1` is not x86_64"));
         let arm = Image { architecture: Some(Architecture::Arm64), ..ubuntu() };
-        assert!(fit(&good, &arm, None).refusals[0].contains("Image `i-1` is not x86_64"));
+        assert!(fit(&good, &arm, None).refusals[0].sentence.contains("Image `i-1` is not x86_64"));
         let intel = Image { architecture: Some(Architecture::X86_64), ..ubuntu() };
         assert_eq!(fit(&good, &intel, None), Fit::default());
     }
@@ -150,7 +190,7 @@ mod tests {
     fn images() {
         let good = plan(4096, 40, false);
         let without = Image { cloud_init: false, ..ubuntu() };
-        assert!(fit(&good, &without, None).refusals[0].contains("no cloud-init"));
+        assert!(fit(&good, &without, None).refusals[0].sentence.contains("no cloud-init"));
         let debian = Image { os: Some("debian-12".into()), ..ubuntu() };
         let found = fit(&good, &debian, None);
         assert!(found.is_good() && found.warnings[0].contains("`debian-12` is untried"), "{found:?}");

@@ -28,7 +28,7 @@ mod user_data;
 
 pub use claim::{CLAIM_PATH, Claim};
 pub use config::{Domain, Email, InitialConfig, InstallerUrl, UserPassword, Version, XnodeConfig};
-pub use fit::{Fit, MIN_DISK_GIB, fit};
+pub use fit::{Fit, Lack, MIN_DISK_GIB, Refusal, fit};
 pub use health::{Health, Probe, Watcher, ends_soon, is_own_outage, own_outage, probe};
 pub use look::{Untrusted, look};
 pub use manager::{Core, Disk, Manager, Memory, Session, Usage};

@@ -2,7 +2,7 @@ use capsule_engine::{Placement, choose};
 use clap::Args;
 
 use super::wanted::{self, Compared, Wanted};
-use super::{Outcome, deploy};
+use super::{Outcome, deploy, suited};
 use crate::failure::Failure;
 use crate::output;
 use crate::session::Session;
@@ -16,6 +16,9 @@ pub struct Cheapest {
     pub wanted: Wanted,
     #[command(flatten)]
     pub compared: Compared,
+    /// Only offers that can become an xNode
+    #[arg(long)]
+    pub xnode: bool,
     /// This system has to be on offer
     #[arg(long, value_name = "IMAGE", default_value = "ubuntu-24.04")]
     pub image: String,
@@ -31,8 +34,12 @@ pub(super) async fn run(session: &Session, args: &Cheapest) -> Outcome {
         return Err(Failure::all(meant.missing));
     }
     let wanted = args.compared.apply(args.wanted.request(&args.image))?;
+    let wanted = if args.xnode { suited::wish(wanted) } else { wanted };
     let request = capsule_engine::Request { plan: meant.plan, region: meant.region, ..wanted };
-    let ranking = choose(&request, &meant.catalogs)?;
+    let mut ranking = choose(&request, &meant.catalogs)?;
+    if args.xnode {
+        suited::keep(&mut ranking, &meant.catalogs, false);
+    }
     let all = [&ranking.placements].into_iter().chain(&ranking.other_currencies);
     let best: Vec<&[Placement]> = all.map(|offers| &offers[..offers.len().min(args.limit)]).collect();
     if session.json() {
@@ -43,7 +50,7 @@ pub(super) async fn run(session: &Session, args: &Cheapest) -> Outcome {
         let best: Vec<Placement> = best.concat();
         deploy::table(&best, args.compared.time)?;
         for left in &ranking.excluded {
-            output::note(format!("left out: {} {}", left.count, left.reason));
+            output::note(format!("left out: {left}"));
         }
         session.say_age(&meant.catalogs);
     }

@@ -1,16 +1,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use capsule_core::{Architecture, Currency, Error, ErrorKind, Lifecycle, Money, ProviderId, SshKey, Tags};
-use capsule_engine::{DeployRequest, OnFailure, Placement, Ranking, Request, Spread, Wait, choose, spread};
+use capsule_core::{Currency, Error, ErrorKind, Lifecycle, Money, ProviderId, SshKey, Tags};
+use capsule_engine::{DeployRequest, Excluded, OnFailure, Placement, Request, Share, Spread, Wait, choose, spread};
 use capsule_providers::templates;
 use capsule_xnode::Stage;
 use clap::{Args, ValueEnum};
 use futures_util::future::join_all;
 
-use super::wanted::{self, Compared, Meant};
+use super::wanted::{self, Compared, Meant, Wanted};
 use super::xnode_args::{Block, XnodeArgs, stage_timeout};
-use super::{Outcome, expire, finish};
+use super::{Outcome, expire, finish, suited};
 use crate::failure::Failure;
 use crate::nodes::Goal;
 use crate::output::{self, Progress, Table};
@@ -27,36 +27,14 @@ pub struct Deploy {
     /// So many servers, named NAME-1, NAME-2 and so on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub count: Option<u32>,
-    /// Only this provider (may be repeated)
-    #[arg(long, value_name = "NAME")]
-    pub provider: Vec<String>,
-    /// This plan
-    #[arg(long, value_name = "PLAN")]
-    pub plan: Option<String>,
-    /// This region
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
+    #[command(flatten)]
+    pub wanted: Wanted,
     /// This system: a name from `capsule images`, under OS or IMAGE
     #[arg(long, value_name = "IMAGE", default_value = "ubuntu-24.04")]
     pub image: String,
     /// An image by the provider's own id, such as one of your own; not checked beforehand
     #[arg(long, value_name = "ID", conflicts_with = "image", requires = "provider")]
     pub image_id: Option<String>,
-    /// At least so many processors
-    #[arg(long, value_name = "N")]
-    pub min_cpu: Option<u32>,
-    /// At least so much memory, in GB
-    #[arg(long, value_name = "GB")]
-    pub min_memory: Option<u64>,
-    /// At least so much disk, in GB
-    #[arg(long, value_name = "GB")]
-    pub min_disk: Option<u64>,
-    /// At most this price an hour, such as 0.05 or "0.05 EUR" [currency: USD]
-    #[arg(long, value_name = "PRICE", value_parser = money)]
-    pub max_hourly: Option<Money>,
-    /// At most this price a month
-    #[arg(long, value_name = "PRICE", value_parser = money)]
-    pub max_monthly: Option<Money>,
     #[command(flatten)]
     pub compared: Compared,
     /// Of several servers, put each at another provider or in another region as far as offers allow
@@ -103,9 +81,6 @@ pub struct Deploy {
     /// Order an xNode even where it is known not to fit, or from a retired provider
     #[arg(long)]
     pub force: bool,
-    /// Ask the providers for prices even if a fresh answer is kept
-    #[arg(long)]
-    pub refresh: bool,
 }
 
 /// What to wait for.
@@ -146,7 +121,7 @@ impl From<FailedServer> for OnFailure {
     }
 }
 
-/// How many offers an order may fall back on.
+/// How many offers an order may fall back on. The journal keeps every one for each operation; nobody tries more than a few.
 const MOST_CANDIDATES: usize = 8;
 
 pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
@@ -175,14 +150,13 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     if args.force {
         session.force_retired();
     }
-    let (plan, region) = (args.plan.as_deref(), args.region.as_deref());
-    let asked_of = if templates::find(plan.unwrap_or_default()).is_some() {
-        args.provider.clone()
-    } else {
-        sellers(session, &args)?
+    let Wanted { provider, plan, region, refresh, .. } = &args.wanted;
+    let asked_of = match plan.as_deref().and_then(templates::find) {
+        Some(_) => provider.clone(),
+        None => sellers(session, provider)?,
     };
     let Meant { catalogs, missing, plan, region } =
-        wanted::meant(session, &asked_of, plan, region, args.refresh).await?;
+        wanted::meant(session, &asked_of, plan.as_deref(), region.as_deref(), *refresh).await?;
     if catalogs.is_empty() {
         return Err(Failure::all(missing));
     }
@@ -192,10 +166,10 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     let wanted = args.compared.apply(request(&args, is_xnode))?;
     let mut ranking = choose(&Request { plan, region, ..wanted }, &catalogs)?;
     if is_xnode {
-        keep_fitting(&mut ranking, &catalogs, args.force);
+        suited::keep(&mut ranking, &catalogs, args.force);
     }
     if ranking.placements.is_empty() {
-        return Err(nothing_fits(&ranking).into());
+        return Err(nothing_fits(&ranking.excluded).into());
     }
     let mut request = DeployRequest {
         names,
@@ -212,9 +186,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     };
     keep_acceptable(session, &mut request).await?;
     explain(session, &request);
-    let mut parts = spread_out(request, args.spread);
-    // The journal keeps every candidate of every operation; nobody tries more than a few.
-    parts.iter_mut().for_each(|part| part.placements.truncate(MOST_CANDIDATES));
+    let parts = spread_out(request, args.spread);
     if args.dry_run {
         if session.json() {
             output::json(
@@ -255,25 +227,24 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
 }
 
 /// One request for each place that servers are spread over; the request as it is where they are not.
-fn spread_out(request: DeployRequest, over: Option<Over>) -> Vec<DeployRequest> {
+fn spread_out(mut request: DeployRequest, over: Option<Over>) -> Vec<DeployRequest> {
     let over = match over {
-        None => return vec![request],
+        None => {
+            request.placements.truncate(MOST_CANDIDATES);
+            return vec![request];
+        }
         Some(Over::Provider) => Spread::Provider,
         Some(Over::Region) => Spread::Region,
     };
-    let mut parts: Vec<DeployRequest> = Vec::new();
-    for (name, placements) in request.names.iter().zip(spread(&request.placements, request.names.len(), over)) {
-        match parts.iter_mut().find(|part| part.placements == placements) {
-            Some(part) => part.names.push(name.clone()),
-            None => {
-                // Each part is a request of its own, and found again under a key of its own.
-                let key = request.idempotency_key.as_ref().map(|key| format!("{key}/{}", parts.len()));
-                let names = vec![name.clone()];
-                parts.push(DeployRequest { names, placements, idempotency_key: key, ..request.clone() });
-            }
-        }
-    }
-    parts
+    let shares = spread(&request.placements, request.names.len(), over, MOST_CANDIDATES);
+    let part = |(number, share): (usize, Share)| DeployRequest {
+        names: share.servers.iter().map(|server| request.names[*server].clone()).collect(),
+        placements: share.placements,
+        // Each part is a request of its own, and found again under a key of its own.
+        idempotency_key: request.idempotency_key.as_ref().map(|key| format!("{key}/{number}")),
+        ..request.clone()
+    };
+    shares.into_iter().enumerate().map(part).collect()
 }
 
 fn all_names(parts: &[DeployRequest]) -> Vec<&String> {
@@ -282,12 +253,15 @@ fn all_names(parts: &[DeployRequest]) -> Vec<&String> {
 
 /// What makes two deploys under one key the same: everything that was typed, in the order of the fields.
 fn asked(args: &Deploy) -> String {
+    let wanted = &args.wanted;
+    let least = |given: u64| (given > 0).then_some(given);
     let mut asked = serde_json::json!({
         "for": args.compared.time, "continent": args.compared.continent.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rate": args.compared.rate, "spread": args.spread.map(|over| format!("{over:?}")), "ttl": args.ttl,
-        "name": args.name, "count": args.count, "provider": args.provider, "plan": args.plan, "region": args.region,
-        "image": args.image, "image_id": args.image_id, "min_cpu": args.min_cpu, "min_memory": args.min_memory, "min_disk": args.min_disk,
-        "max_hourly": args.max_hourly, "max_monthly": args.max_monthly, "ssh_key": args.ssh_key, "tag": args.tag,
+        "name": args.name, "count": args.count, "provider": wanted.provider, "plan": wanted.plan, "region": wanted.region,
+        "image": args.image, "image_id": args.image_id, "min_cpu": least(wanted.min_cpu.into()),
+        "min_memory": least(wanted.min_memory), "min_disk": least(wanted.min_disk),
+        "max_hourly": wanted.max_hourly, "max_monthly": wanted.max_monthly, "ssh_key": args.ssh_key, "tag": args.tag,
         "owner": args.xnode.owner, "domain": args.xnode.domain, "acme_email": args.xnode.acme_email, "user_data": args.user_data, "bare": args.bare,
     });
     // Only what is given: what was asked under a key before stays the same.
@@ -296,6 +270,9 @@ fn asked(args: &Deploy) -> String {
         ("encrypted", args.xnode.encrypted.then_some(true.into())),
         ("xnodeos_version", args.xnode.xnodeos_version.clone().map(Into::into)),
         ("installer_url", args.xnode.installer_url.clone().map(Into::into)),
+        ("gpu", wanted.gpu.as_ref().map(|model| serde_json::json!(model))),
+        ("bare_metal", wanted.bare_metal.then_some(true.into())),
+        ("architecture", wanted.architecture.map(|architecture| serde_json::json!(architecture))),
     ] {
         if let Some(value) = value {
             asked[name] = value;
@@ -305,19 +282,9 @@ fn asked(args: &Deploy) -> String {
 }
 
 fn request(args: &Deploy, is_xnode: bool) -> Request {
-    Request {
-        min_vcpus: args.min_cpu,
-        min_memory_mib: args.min_memory.map(|gb| gb * 1024),
-        // An elastic disk has no size of its own; an xNode gets what it needs at least.
-        min_disk_gib: args.min_disk.or(is_xnode.then_some(capsule_xnode::MIN_DISK_GIB)),
-        max_hourly: args.max_hourly,
-        max_monthly: args.max_monthly,
-        providers: args.provider.iter().map(|name| ProviderId::from(name.clone())).collect(),
-        image: args.image.clone(),
-        native_image: args.image_id.clone(),
-        architecture: is_xnode.then_some(Architecture::X86_64),
-        ..Request::default()
-    }
+    let providers = args.wanted.provider.iter().map(|name| ProviderId::from(name.clone())).collect();
+    let request = Request { providers, native_image: args.image_id.clone(), ..args.wanted.request(&args.image) };
+    if is_xnode { suited::wish(request) } else { request }
 }
 
 /// What the servers are told at birth, the same for people to read, and what they are to become.
@@ -403,43 +370,15 @@ fn ssh_key(text: &str) -> Result<SshKey, Error> {
     Ok(SshKey::Public(line))
 }
 
-/// Leaves out what cannot become an xNode, unless the user insists.
-fn keep_fitting(ranking: &mut Ranking, catalogs: &[capsule_core::Catalog], force: bool) {
-    let mut reasons: Vec<(String, usize)> = Vec::new();
-    ranking.placements.retain(|placement| {
-        let Some(catalog) = catalogs.iter().find(|catalog| catalog.provider == placement.provider) else { return true };
-        let (Some(plan), Some(image)) =
-            (catalog.plan(&placement.plan), catalog.images.iter().find(|image| image.id == placement.image))
-        else {
-            return true;
-        };
-        let fit = capsule_xnode::fit(plan, image, placement.disk_gib);
-        for reason in &fit.refusals {
-            match reasons.iter_mut().find(|(known, _)| known == reason) {
-                Some((_, count)) => *count += 1,
-                None => reasons.push((reason.clone(), 1)),
-            }
-        }
-        fit.refusals.is_empty() || force
-    });
-    for (reason, count) in reasons {
-        if force {
-            output::note(format!("warning: {reason} ({count} offers; --force keeps them)"));
-        } else {
-            ranking.excluded.push(capsule_engine::Excluded { reason, count });
-        }
-    }
-}
-
 /// The providers to choose from: those named, or all that are set up and still sell.
-fn sellers(session: &Session, args: &Deploy) -> Result<Vec<String>, Error> {
+fn sellers(session: &Session, named: &[String]) -> Result<Vec<String>, Error> {
     let mut sellers = Vec::new();
-    for entry in session.chosen(&args.provider)? {
+    for entry in session.chosen(named)? {
         let descriptor = entry.descriptor;
         let settings = session.settings(entry)?;
         let insists = settings.force_retired || settings.endpoint.is_some();
         match &descriptor.lifecycle {
-            Lifecycle::Retired { on, instead } if !insists && !args.provider.is_empty() => {
+            Lifecycle::Retired { on, instead } if !insists && !named.is_empty() => {
                 let message = format!("{} was switched off on {on} and takes no orders.", descriptor.name);
                 return Err(Error::new(ErrorKind::Unsupported, message)
                     .with_provider(&descriptor.id)
@@ -456,9 +395,8 @@ fn sellers(session: &Session, args: &Deploy) -> Result<Vec<String>, Error> {
     Ok(sellers)
 }
 
-fn nothing_fits(ranking: &Ranking) -> Error {
-    let reasons: Vec<String> =
-        ranking.excluded.iter().map(|excluded| format!("{} ({})", excluded.reason, excluded.count)).collect();
+fn nothing_fits(excluded: &[Excluded]) -> Error {
+    let reasons: Vec<String> = excluded.iter().map(ToString::to_string).collect();
     let error = Error::new(ErrorKind::Invalid, "No offer fits.");
     if reasons.is_empty() { error } else { error.with_hint(format!("Left out: {}.", reasons.join("; "))) }
 }

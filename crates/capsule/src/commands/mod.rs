@@ -30,6 +30,7 @@ pub mod regions;
 pub mod resume;
 pub mod sandbox;
 pub mod show;
+mod suited;
 mod target;
 pub mod verify;
 mod wanted;

@@ -1,8 +1,10 @@
-//! What a server has to be, as `plans` and `cheapest` take it, and the older names for plans and regions.
+//! What a server has to be, as `plans`, `cheapest` and `deploy` take it, and the older names for plans and regions.
 
 use std::time::Duration;
 
-use capsule_core::{Catalog, Error, ErrorKind, Lifecycle, Money, Plan, PlanKind, ProviderId, Rates, nearest};
+use capsule_core::{
+    Architecture, Catalog, Error, ErrorKind, Lifecycle, Money, Plan, PlanKind, ProviderId, Rates, nearest,
+};
 use capsule_engine::{Continent, Request};
 use capsule_providers::templates::{self, Template};
 use clap::Args;
@@ -31,9 +33,12 @@ pub struct Wanted {
     /// At least so much disk, in GB
     #[arg(long, value_name = "GB", default_value_t = 0)]
     pub min_disk: u64,
-    /// Only plans with graphics processors
-    #[arg(long)]
-    pub gpu: bool,
+    /// Only plans with graphics processors, or with one whose model holds this word: --gpu or --gpu=L4
+    #[arg(long, value_name = "MODEL", num_args = 0..=1, require_equals = true)]
+    pub gpu: Option<Option<String>>,
+    /// Only this instruction set: x86_64 or arm64
+    #[arg(long, value_name = "NAME")]
+    pub architecture: Option<Architecture>,
     /// Only whole machines
     #[arg(long)]
     pub bare_metal: bool,
@@ -80,7 +85,8 @@ impl Wanted {
         plan.vcpus >= self.min_cpu
             && plan.memory_mib >= self.min_memory * 1024
             && (plan.disk_elastic || plan.disk_gib >= self.min_disk)
-            && (!self.gpu || plan.gpu.is_some())
+            && self.gpu.as_ref().is_none_or(|model| plan.has_gpu(model.as_deref()))
+            && self.architecture.is_none_or(|wanted| wanted == plan.architecture)
             && (!self.bare_metal || plan.kind == PlanKind::BareMetal)
     }
 
@@ -94,7 +100,8 @@ impl Wanted {
             max_monthly: self.max_monthly,
             image: image.to_owned(),
             kind: self.bare_metal.then_some(PlanKind::BareMetal),
-            gpu: self.gpu.then_some(None),
+            gpu: self.gpu.clone(),
+            architecture: self.architecture,
             ..Request::default()
         }
     }

@@ -212,7 +212,7 @@ fn what_cannot_be_an_xnode_is_refused_before_it_costs() {
     let program = Program::new();
     let small = ["--provider", "digitalocean", "--plan", "s-1vcpu-1gb", "--owner", OWNER];
     let run = sandbox(&program, &[&["deploy", "node"], &small[..]].concat()).exits(2);
-    says(&run, &["No offer fits", "1024 MiB of memory", "needs 2 GB"]);
+    says(&run, &["No offer fits", "2 GB of memory", "installer needs", "1 GB short"]);
     for (args, words) in [
         (&["--owner", "0xFCAd0B19bB29D4674531d6f115237E16AfCE377C"][..], "does not match its own checksum"),
         (&["--domain", "node.example.org"], "No owner is given"),

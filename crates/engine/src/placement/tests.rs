@@ -121,7 +121,7 @@ fn offers_are_ranked_by_price_then_provider_plan_and_region() {
     assert_eq!(names(&ranking.placements), expected);
     assert_eq!(names(&ranking.other_currencies[0]), ["a-cloud/large/nyc"]);
     let excluded: BTreeMap<&str, usize> = ranking.excluded.iter().map(|e| (e.reason.as_str(), e.count)).collect();
-    assert_eq!(excluded, [(CLOSED_REGION, 1), (OUT_OF_STOCK, 1), ("the image does not boot there", 1)].into());
+    assert_eq!(excluded, [(CLOSED_REGION, 1), (OUT_OF_STOCK, 1), ("where the image does not boot", 1)].into());
     assert_eq!(ranking.placements[0].image, "img-1");
 }
 

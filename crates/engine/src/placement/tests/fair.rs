@@ -131,7 +131,7 @@ fn what_is_cheaper_in_regions_left_out_is_said() {
     let catalogs = vec![catalog("a-cloud", vec![plan("small", 1, 1)], offers)];
     let ranking = choose(&Request { region: Some("ams".into()), ..ubuntu() }, &catalogs).unwrap();
     assert_eq!(names(&ranking.placements), ["a-cloud/small/ams"]);
-    assert_eq!(ranking.excluded, [Excluded { reason: CHEAPER_ELSEWHERE.to_owned(), count: 1 }]);
+    assert_eq!(ranking.excluded, [Excluded { reason: CHEAPER_ELSEWHERE.to_owned(), count: 1, nearest: None }]);
 }
 
 #[test]
@@ -152,14 +152,45 @@ fn continents_are_known_by_country() {
 }
 
 #[test]
+fn what_is_left_out_says_by_how_much_the_nearest_misses() {
+    let offers = vec![offer("small", "ams", usd(5)), offer("middle", "ams", usd(6)), offer("large", "ams", usd(9))];
+    let plans = vec![plan("small", 1, 1), plan("middle", 2, 3), plan("large", 4, 8)];
+    let catalogs = vec![catalog("a-cloud", plans, offers)];
+    let left_out = |request: Request| {
+        let ranking = choose(&request, &catalogs).unwrap();
+        ranking.excluded.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let memory = Request { min_memory_mib: Some(4096), ..ubuntu() };
+    assert_eq!(left_out(memory), ["2 with too little memory (the nearest is 1 GB short)"]);
+    let vcpus = Request { min_vcpus: Some(4), ..ubuntu() };
+    assert_eq!(left_out(vcpus), ["2 with too few processors (the nearest is 2 short)"]);
+    let disk = Request { min_disk_gib: Some(31), ..ubuntu() };
+    assert_eq!(left_out(disk), ["2 with too small a disk (the nearest is 1 GB short)"]);
+    let hourly = Request { max_hourly: Some(money(8, Currency::USD)), ..ubuntu() };
+    assert_eq!(left_out(hourly), ["1 too expensive (0.01 USD above the limit)"]);
+}
+
+#[test]
 fn servers_are_spread_before_a_place_gets_a_second_one() {
     let placements = choose(&ubuntu(), &world()).unwrap().placements;
-    let providers = spread(&placements, 3, Spread::Provider);
-    let first: Vec<&str> = providers.iter().map(|ranking| ranking[0].provider.as_str()).collect();
-    assert_eq!(first, ["b-cloud", "a-cloud", "b-cloud"]);
-    assert!(providers.iter().all(|ranking| ranking.len() == placements.len()), "the others stay as a way out");
-    let regions = spread(&placements, 3, Spread::Region);
-    let first: Vec<String> = regions.iter().map(|r| format!("{}/{}", r[0].provider, r[0].region)).collect();
-    assert_eq!(first, ["b-cloud/ams", "b-cloud/nyc", "a-cloud/ams"]);
-    assert!(spread(&[], 3, Spread::Region).is_empty());
+    let shares = |count, over| {
+        let share = |share: Share| {
+            let first = &share.placements[0];
+            let place = match over {
+                Spread::Provider => first.provider.to_string(),
+                Spread::Region => format!("{}/{}", first.provider, first.region),
+            };
+            (place, share.servers)
+        };
+        spread(&placements, count, over, 8).into_iter().map(share).collect::<Vec<_>>()
+    };
+    let providers = shares(3, Spread::Provider);
+    assert_eq!(providers, [("b-cloud".to_owned(), vec![0, 2]), ("a-cloud".to_owned(), vec![1])]);
+    let regions = shares(3, Spread::Region);
+    let places: Vec<&str> = regions.iter().map(|(place, _)| place.as_str()).collect();
+    assert_eq!(places, ["b-cloud/ams", "b-cloud/nyc", "a-cloud/ams"]);
+    let full = spread(&placements, 1, Spread::Region, usize::MAX);
+    assert_eq!(full[0].placements.len(), placements.len(), "the others stay as a way out");
+    assert_eq!(spread(&placements, 1, Spread::Region, 2)[0].placements.len(), 2);
+    assert!(spread(&[], 3, Spread::Region, 8).is_empty());
 }
