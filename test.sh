@@ -47,7 +47,7 @@ tool_deny() {
     rm -rf "$tools/build"
 }
 
-# tool_python ENVIRONMENT REQUIREMENTS
+# tool_python ENVIRONMENT REQUIREMENTS [FLAG...]
 tool_python() {
     local stamp=$1/requirements.installed
     fresh "$stamp" "$2" && return
@@ -56,8 +56,13 @@ tool_python() {
     # Debian keeps venv's parts in a package of their own.
     python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
     python3 -m venv --clear "$1"
-    "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+    "$1/bin/pip" install --quiet --disable-pip-version-check "${@:3}" -r "$2"
     cat "$2" >"$stamp"
+}
+
+tool_focus() {
+    tool_python .venv-focus tests/referees/focus-requirements.txt --ignore-requires-python
+    .venv-focus/bin/python tests/referees/focus_older_python.py
 }
 
 tool_prism() {
@@ -94,7 +99,7 @@ rust() {
 
 referees() {
     tool_python .venv tests/referees/requirements.txt
-    tool_python .venv-focus tests/referees/focus-requirements.txt
+    tool_focus
     tool_prism
     need chromium chromium
     say "Programs for the referees"

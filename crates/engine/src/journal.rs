@@ -538,6 +538,7 @@ fn facts(operation: &OperationId, state: &State, member: &Member) -> String {
         status: server.status,
         addresses: Addresses::default(),
         plan: placement.map_or_else(|| server.plan.clone(), |placement| placement.plan.clone()),
+        kind: placement.map(|placement| placement.kind),
         image: placement.map(|placement| placement.image.clone()).or_else(|| server.image.clone()),
         tags,
         price,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Mutex;
 
 use capsule_core::{
-    Addresses, Error, ErrorKind, Instance, InstanceId, InstanceStatus, Price, ProviderId, Result, Tags, Token,
+    Addresses, Error, ErrorKind, Instance, InstanceId, InstanceStatus, PlanKind, Price, ProviderId, Result, Tags, Token,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -256,6 +256,9 @@ pub struct Record {
     pub addresses: Addresses,
     /// The vendor's plan id.
     pub plan: String,
+    /// Shared or whole machine, where it was ordered here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<PlanKind>,
     /// The image it was made from.
     pub image: Option<String>,
     /// The user's tags.

@@ -38,7 +38,7 @@ pub struct Cost {
     /// In --focus and --csv-days: only what was charged until this day, itself included (UTC)
     #[arg(long, value_name = "DATE", value_parser = day)]
     until: Option<Date>,
-    /// Write each server's days in the columns of FOCUS 1.0, for programs that read bills
+    /// Write each server's days in the columns of FOCUS 1.2, for programs that read bills
     #[arg(long, value_name = "FILE")]
     focus: Option<PathBuf>,
     /// Write the sums as CSV

@@ -46,6 +46,7 @@ pub(crate) fn record(
         status: InstanceStatus::Running,
         addresses: Addresses::default(),
         plan: "p".to_owned(),
+        kind: None,
         image: None,
         tags: Tags::default(),
         price,

@@ -1,6 +1,6 @@
-//! What servers cost as files for other programs: groups and days as CSV, and days in the columns of FOCUS 1.0.
+//! What servers cost as files for other programs: groups and days as CSV, and days in the columns of FOCUS 1.2.
 
-use capsule_core::{Granularity, Life, Money};
+use capsule_core::{Granularity, Life, Money, PlanKind};
 use capsule_engine::ledger::{Account, Group};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -9,9 +9,10 @@ use jiff::{Timestamp, ToSpan};
 use super::{Day, provider_name};
 use crate::output::Csv;
 
-/// The columns of FOCUS 1.0, in the order of their names: <https://focus.finops.org/focus-specification/v1-0/>.
-const FOCUS: [&str; 43] = [
-    "AvailabilityZone",
+/// The columns of FOCUS 1.2 that are mandatory, recommended or known here, in the order of their names:
+/// <https://focus.finops.org/focus-specification/v1-2/>. Left out is what the standard asks for only where a unit price, a
+/// discount, a reservation or a second currency is in play; a discount's status stays, since rules of quantities go by it.
+const FOCUS: [&str; 34] = [
     "BilledCost",
     "BillingAccountId",
     "BillingAccountName",
@@ -24,19 +25,14 @@ const FOCUS: [&str; 43] = [
     "ChargeFrequency",
     "ChargePeriodEnd",
     "ChargePeriodStart",
-    "CommitmentDiscountCategory",
-    "CommitmentDiscountId",
-    "CommitmentDiscountName",
     "CommitmentDiscountStatus",
-    "CommitmentDiscountType",
     "ConsumedQuantity",
     "ConsumedUnit",
     "ContractedCost",
-    "ContractedUnitPrice",
     "EffectiveCost",
+    "InvoiceId",
     "InvoiceIssuerName",
     "ListCost",
-    "ListUnitPrice",
     "PricingCategory",
     "PricingQuantity",
     "PricingUnit",
@@ -49,17 +45,14 @@ const FOCUS: [&str; 43] = [
     "ResourceType",
     "ServiceCategory",
     "ServiceName",
-    "SkuId",
-    "SkuPriceId",
-    "SubAccountId",
-    "SubAccountName",
+    "ServiceSubcategory",
     "Tags",
 ];
 
 /// A row for each day of each server.
 ///
 /// What a day cost is a sum of a plan with its minimum and cap, a disk and an address, so there is no unit price of it;
-/// and the vendor's number of the account is not known here, so the provider stands for it.
+/// the vendor's number of the account is not known here, so the provider stands for it; and no invoice is.
 pub(super) fn focus(days: &[Day<'_>], now: Timestamp) -> String {
     let mut csv = Csv::new(&FOCUS);
     for Day { account, day, amount } in days {
@@ -76,6 +69,7 @@ pub(super) fn focus(days: &[Day<'_>], now: Timestamp) -> String {
         let cell = |column: &str| match column {
             "BilledCost" | "ContractedCost" | "EffectiveCost" | "ListCost" => cost.clone(),
             "BillingAccountId" => provider.to_string(),
+            "BillingAccountName" => vendor.clone(),
             "BillingCurrency" => amount.currency().to_string(),
             "BillingPeriodStart" => midnight(month),
             "BillingPeriodEnd" => midnight(next_month),
@@ -88,14 +82,20 @@ pub(super) fn focus(days: &[Day<'_>], now: Timestamp) -> String {
             "ConsumedUnit" if used.is_some() => "Hours".to_owned(),
             "InvoiceIssuerName" | "ProviderName" | "PublisherName" => vendor.clone(),
             "PricingCategory" => "Standard".to_owned(),
+            // A month that is paid in advance stands on the day on which it is charged.
+            "PricingQuantity" => used.clone().unwrap_or_else(|| "1.000".to_owned()),
+            "PricingUnit" => if in_advance { "Months" } else { "Hours" }.to_owned(),
             "RegionId" | "RegionName" => region.clone(),
             "ResourceId" => record.id.to_string(),
             "ResourceName" => record.name.clone(),
             "ResourceType" => "Server".to_owned(),
             "ServiceCategory" => "Compute".to_owned(),
             "ServiceName" => format!("{vendor} servers"),
-            "SkuId" => format!("{provider}/{plan}"),
-            "SkuPriceId" => format!("{provider}/{region}/{plan}"),
+            "ServiceSubcategory" => match record.kind {
+                Some(PlanKind::Virtual) => "Virtual Machines",
+                Some(PlanKind::BareMetal) | None => "Other (Compute)",
+            }
+            .to_owned(),
             "Tags" => serde_json::to_string(&record.tags).unwrap_or_default(),
             _ => String::new(),
         };
