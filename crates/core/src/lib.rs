@@ -32,7 +32,7 @@ pub use instance::{
 };
 pub use money::{Currency, Money, MoneyError};
 pub use net::{Net, SystemNet};
-pub use price::{BillingRule, BillingUnit, DayCost, Extra, ExtraKind, Granularity, Life, Price};
+pub use price::{BillingRule, BillingUnit, DayCost, DiskUnit, Extra, ExtraKind, Granularity, Life, Price};
 pub use provider::{
     Account, Capabilities, Connect, Descriptor, Leftover, LeftoverKind, Leftovers, Lifecycle, OwnLoader, Provider,
     Quota, Setting, SettingValue, Settings,
@@ -41,4 +41,4 @@ pub use rates::Rates;
 pub use ssh::PublicKey;
 pub use statement::{Statement, StatementLine, Statements};
 pub use tags::Tags;
-pub use tariff::{Location, Part, Rate, Tariff, Transfer};
+pub use tariff::{Fact, Location, Part, Rate, Tariff, Transfer};

@@ -70,17 +70,51 @@ pub struct BillingRule {
     pub minimum_charge: Option<Money>,
     /// Whether a powered-off server costs the same.
     pub stopped_is_billed: bool,
+    /// Whether it costs nothing before it runs: after the order, and where a stop costs nothing, after each start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_running: bool,
+    /// Whether a stop or the end counts from when the vendor was asked for it, not from when it is carried out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub until_asked: bool,
     /// Where this is stated.
     pub source: Cow<'static, str>,
     /// When that was read.
     pub as_of: Date,
 }
 
+/// What a vendor means by one unit of disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskUnit {
+    /// 2^30 bytes.
+    #[default]
+    Gib,
+    /// 10^9 bytes.
+    Gb,
+}
+
+impl DiskUnit {
+    /// How many of it hold so many GiB.
+    fn holding(self, gib: u64) -> u64 {
+        match self {
+            DiskUnit::Gib => gib,
+            DiskUnit::Gb => {
+                let units = (u128::from(gib) << 30).div_ceil(1_000_000_000);
+                u64::try_from(units).unwrap_or(u64::MAX)
+            }
+        }
+    }
+
+    fn is_gib(&self) -> bool {
+        *self == DiskUnit::Gib
+    }
+}
+
 /// What a vendor charges for beside the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExtraKind {
-    /// The disk that it boots from; counted in GiB.
+    /// The disk that it boots from; counted in [`Extra::unit`].
     RootDisk,
     /// A public IPv4 address.
     PublicIpv4,
@@ -108,8 +142,11 @@ pub struct Extra {
     pub amount: Money,
     /// For how long. A monthly amount is shared out over the seconds of the calendar month.
     pub per: BillingUnit,
-    /// How many: GiB of a disk, addresses.
+    /// How many: units of a disk, addresses.
     pub count: u64,
+    /// What one unit of a disk is.
+    #[serde(default, skip_serializing_if = "DiskUnit::is_gib")]
+    pub unit: DiskUnit,
     /// Whether it is charged while the server is off.
     pub while_stopped: bool,
 }
@@ -161,7 +198,8 @@ impl Life {
             }
             since = again.max(since);
         }
-        if self.to > since || on.is_empty() {
+        // A life without length is one, unless it was off all along.
+        if self.to > since || self.off.is_empty() {
             on.push((since, self.to));
         }
         on
@@ -228,8 +266,15 @@ impl Price {
     /// The same price with a root disk of this size, where the disk is charged apart.
     #[must_use]
     pub fn with_disk(mut self, gib: u64) -> Self {
-        self.extras.iter_mut().filter(|extra| extra.what == ExtraKind::RootDisk).for_each(|extra| extra.count = gib);
+        let disks = self.extras.iter_mut().filter(|extra| extra.what == ExtraKind::RootDisk);
+        disks.for_each(|disk| disk.count = disk.unit.holding(gib));
         self
+    }
+
+    /// How large the root disk in this price is, where it is charged apart and counted in GiB.
+    pub fn root_disk_gib(&self) -> Option<u64> {
+        let disk = self.extras.iter().find(|extra| extra.what == ExtraKind::RootDisk && extra.unit.is_gib())?;
+        Some(disk.count)
     }
 
     /// What each day of a life cost, in order; days that cost nothing are left out.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::catalog::PlanKind;
 use crate::money::{Currency, Money};
-use crate::price::{BillingRule, BillingUnit, Extra, ExtraKind, Price};
+use crate::price::{BillingRule, BillingUnit, DiskUnit, Extra, ExtraKind, Price};
 
 /// How a vendor bills one kind of server, and what it bills beside the plan.
 #[derive(Debug, Serialize)]
@@ -19,16 +19,18 @@ pub struct Tariff {
     pub currency: Currency,
     /// The disk that a server boots from.
     pub root_disk: Part,
+    /// What the vendor means by one unit of any disk.
+    pub disk_unit: DiskUnit,
     /// A public IPv4 address.
     pub public_ipv4: Part,
     /// Traffic.
     pub transfer: Transfer,
-    /// A GiB of a further volume.
-    pub volume: Option<Rate>,
-    /// A GiB of a snapshot.
-    pub snapshot: Option<Rate>,
-    /// Whether some plans cost a fee with the order; [`Price::setup`] has it.
-    pub setup_fee: bool,
+    /// A unit of a further volume.
+    pub volume: Fact,
+    /// A unit of a snapshot.
+    pub snapshot: Fact,
+    /// A fee with the order; where plans differ in it, [`Price::setup`] has it.
+    pub setup_fee: Fact,
     /// What the place does to the price.
     pub location: Location,
     /// What the prices say of taxes. A whole sentence.
@@ -45,6 +47,20 @@ pub enum Part {
     Apart(Rate),
     /// It comes on top, at a rate that differs by place and is asked for with the plans' prices.
     Asked,
+}
+
+/// What a vendor charges for something that not every server has. There is always one: what is missing is said.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// This much.
+    At(Rate),
+    /// It differs by place or step, and is in none of our prices. A whole sentence.
+    Varies(&'static str),
+    /// Nothing, or there is no such thing. A whole sentence.
+    None(&'static str),
+    /// No source that could be read says how much. A whole sentence of what was looked at.
+    Unknown(&'static str),
 }
 
 /// What one unit of something costs.
@@ -69,8 +85,8 @@ pub struct Rate {
 pub struct Transfer {
     /// How the allowance that plans come with counts. A whole sentence.
     pub allowance: &'static str,
-    /// A GiB beyond it.
-    pub overage: Option<Rate>,
+    /// A GB beyond it.
+    pub overage: Fact,
 }
 
 /// What the place does to the price.
@@ -86,18 +102,21 @@ pub enum Location {
 }
 
 impl Tariff {
-    /// A price under this tariff: what the catalogue states, and what comes beside it at a known rate. `root_gib` is the
-    /// root disk that a server gets unless the order says otherwise.
-    pub fn price(&self, amount: Money, per: BillingUnit, monthly_cap: Option<Money>, root_gib: u64) -> Price {
-        let beside = |what, part: &Part, count| match part {
+    /// A price under this tariff: what the catalogue states, and what comes beside it at a known rate. The root disk is
+    /// what a server gets unless the order says otherwise.
+    ///
+    /// Of a root disk, `root_disk` units are charged at the tariff's rate.
+    pub fn price(&self, amount: Money, per: BillingUnit, monthly_cap: Option<Money>, root_disk: u64) -> Price {
+        let beside = |what, part: &Part, count, unit| match part {
             Part::Apart(rate) => {
-                rate.per.map(|per| Extra { what, amount: rate.amount, per, count, while_stopped: rate.while_stopped })
+                let Rate { amount, while_stopped, .. } = *rate;
+                rate.per.map(|per| Extra { what, amount, per, count, unit, while_stopped })
             }
             Part::Included | Part::Asked => None,
         };
         let extras = [
-            beside(ExtraKind::RootDisk, &self.root_disk, root_gib),
-            beside(ExtraKind::PublicIpv4, &self.public_ipv4, 1),
+            beside(ExtraKind::RootDisk, &self.root_disk, root_disk, self.disk_unit),
+            beside(ExtraKind::PublicIpv4, &self.public_ipv4, 1, DiskUnit::default()),
         ];
         Price {
             amount,

@@ -73,6 +73,8 @@ fn catalog(cloud: usize) -> Catalog {
         minimum_each_start: false,
         minimum_charge: None,
         stopped_is_billed: true,
+        from_running: false,
+        until_asked: false,
         source: "bench".into(),
         as_of: Date::constant(2026, 1, 1),
     };

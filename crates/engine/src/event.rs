@@ -115,6 +115,9 @@ pub enum Event {
     Gone {
         /// Which.
         id: InstanceId,
+        /// When its end was asked for, where that was done by who saw it gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Timestamp>,
     },
     /// Nothing is left to do.
     Finished {},
@@ -214,6 +217,9 @@ pub struct Server {
     /// Whether the vendor was asked for it and showed it: then it is not too young to be missed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
+    /// When it was last looked at by who saw it so, and was not so yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_yet: Option<Timestamp>,
 }
 
 impl Server {
@@ -228,6 +234,7 @@ impl Server {
             image: instance.image.clone(),
             created_at: instance.created_at,
             shown: false,
+            not_yet: None,
         }
     }
 }
@@ -244,6 +251,7 @@ impl From<Record> for Server {
             image: record.image,
             created_at: Some(record.created_at),
             shown: false,
+            not_yet: None,
         }
     }
 }

@@ -251,7 +251,7 @@ pub(crate) fn judge_moving(
             return Verdict::Wait("not shown by the provider yet".to_owned());
         };
         if is_power {
-            return Verdict::Append(Box::new(Event::Gone { id: id.clone() }));
+            return Verdict::Append(Box::new(Event::Gone { id: id.clone(), asked: None }));
         }
         let message = format!("`{name}` vanished at the provider before it was up.");
         return lost(state, member, ErrorKind::Unavailable, message, OnFailure::Delete);

@@ -440,7 +440,7 @@ impl Journal {
         row.map_err(|error| store("read", error))?.as_ref().map(record).transpose()
     }
 
-    /// Every change of power that was carried out, oldest first.
+    /// Every change of power that was carried out, and every end, oldest first.
     pub(crate) async fn switched(&self) -> Result<Vec<Switched>> {
         let mut connection = self.pool.acquire().await.map_err(|error| store("read", error))?;
         self.switched_in(&mut connection).await
@@ -448,7 +448,7 @@ impl Journal {
 
     async fn switched_in(&self, connection: &mut AnyConnection) -> Result<Vec<Switched>> {
         let sql = "SELECT id, state, created_at, updated_at, lease_owner, lease_until FROM operation \
-                   WHERE owner = $1 AND kind = 'power' AND is_open = 0 ORDER BY updated_at, id";
+                   WHERE owner = $1 AND kind IN ('power', 'destroy') AND is_open = 0 ORDER BY updated_at, id";
         let rows = sqlx::query(sql).bind(self.owner.as_str()).fetch_all(connection).await;
         let rows = rows.map_err(|error| store("read", error))?;
         let stored = rows.iter().map(operation_row).collect::<Result<Vec<_>>>()?;
@@ -503,7 +503,10 @@ async fn insert_event(tx: &mut Transaction<'static, Any>, id: &OperationId, seq:
 }
 
 fn differs(before: &Member, after: &Member) -> bool {
-    before.server != after.server || before.status() != after.status() || before.is_gone() != after.is_gone()
+    before.server != after.server
+        || before.not_yet != after.not_yet
+        || before.status() != after.status()
+        || before.is_gone() != after.is_gone()
 }
 
 fn addresses(member: &Member) -> String {
@@ -548,6 +551,7 @@ fn facts(operation: &OperationId, state: &State, member: &Member) -> String {
         goal,
         rebuilt,
         created_at,
+        not_running_at: member.not_yet,
         gone_at: None,
     })
 }

@@ -18,17 +18,24 @@ use crate::operation::Record;
 pub struct Account {
     /// The server, gone or not.
     pub record: Record,
-    /// When it was off, as far as this installation switched it: from the moment the provider said so to the moment the
-    /// start was asked for, or still.
+    /// When it was off for its bill, as far as this installation switched it. What lies between a word and the deed counts
+    /// as its price's rule says; what is not known counts as on.
     pub off: Vec<(Timestamp, Option<Timestamp>)>,
 }
 
 impl Account {
     /// Its life until then, or until its end.
     pub fn life(&self, until: Timestamp) -> Life {
-        let to = self.record.gone_at.map_or(until, |gone| gone.min(until)).max(self.record.created_at);
+        let from = match self.price() {
+            // What it costs while it is off is its plan: that is due from its first moment on.
+            Some(price) if price.rule.from_running && price.rule.stopped_is_billed => {
+                self.record.not_running_at.unwrap_or(self.record.created_at)
+            }
+            _ => self.record.created_at,
+        };
+        let to = self.record.gone_at.map_or(until, |gone| gone.min(until)).max(from);
         let off = self.off.iter().map(|(off, on)| (*off, on.unwrap_or(to))).collect();
-        Life { from: self.record.created_at, to, off }
+        Life { from, to, off }
     }
 
     /// What each day cost until then; `None` where the price was not known at the order.
@@ -207,33 +214,53 @@ fn day_of(at: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(at).date()
 }
 
-/// A change of power that was carried out.
+/// A change of power that was carried out, or an end.
 #[derive(Debug, Clone)]
 pub(crate) struct Switched {
     pub(crate) id: InstanceId,
     pub(crate) off: bool,
-    /// When it was asked for.
+    /// When it was wanted.
     pub(crate) asked: Timestamp,
+    /// When the provider had accepted it or, of an end, was asked for it; `None` where that is not known.
+    pub(crate) accepted: Option<Timestamp>,
+    /// When it was last seen to be not so yet.
+    pub(crate) not_yet: Option<Timestamp>,
     /// When the provider said that it is so.
     pub(crate) done: Timestamp,
 }
 
 /// One account for each record. `switched` in the order of time.
 pub(crate) fn accounts(records: Vec<Record>, switched: &[Switched]) -> Vec<Account> {
-    let mut off: BTreeMap<&InstanceId, Vec<(Timestamp, Option<Timestamp>)>> = BTreeMap::new();
+    let mut changes: BTreeMap<&InstanceId, Vec<&Switched>> = BTreeMap::new();
     for change in switched {
-        let stretches = off.entry(&change.id).or_default();
-        match stretches.last_mut() {
-            Some((_, on @ None)) if !change.off => *on = Some(change.asked),
-            Some((_, None)) => {}
-            _ if change.off => stretches.push((change.done, None)),
-            _ => {}
-        }
+        changes.entry(&change.id).or_default().push(change);
     }
     records
         .into_iter()
-        .map(|record| Account { off: off.get(&record.id).cloned().unwrap_or_default(), record })
+        .map(|record| Account { off: off(&record, changes.get(&record.id).map_or(&[], Vec::as_slice)), record })
         .collect()
+}
+
+/// When a server was off, for its bill.
+fn off(record: &Record, changes: &[&Switched]) -> Vec<(Timestamp, Option<Timestamp>)> {
+    let rule = record.price.as_ref().map(|price| &price.rule);
+    let from_running = rule.is_some_and(|rule| rule.from_running);
+    let until_asked = rule.is_some_and(|rule| rule.until_asked);
+    let mut off: Vec<(Timestamp, Option<Timestamp>)> = Vec::new();
+    if let Some(at) = record.not_running_at.filter(|at| from_running && *at > record.created_at) {
+        off.push((record.created_at, Some(at)));
+    }
+    for change in changes {
+        let stopped = change.accepted.filter(|_| until_asked).unwrap_or(change.done);
+        let started = change.not_yet.filter(|_| from_running).unwrap_or(change.asked);
+        match off.last_mut() {
+            Some((_, on @ None)) if !change.off => *on = Some(started),
+            Some((_, None)) => {}
+            _ if change.off => off.push((stopped, None)),
+            _ => {}
+        }
+    }
+    off
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@
 //! - A create call that a vendor carries out later than that leaves a double. The token is looked for a last time before
 //!   the operation ends; what comes later still carries our owner tag.
 
+#![deny(clippy::float_arithmetic)]
+
 pub mod budget;
 pub mod engine;
 pub mod event;

@@ -280,6 +280,9 @@ pub struct Record {
     pub rebuilt: bool,
     /// When it was ordered or, if adopted, made.
     pub created_at: Timestamp,
+    /// When it was last looked at and did not run yet, where it was waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_running_at: Option<Timestamp>,
     /// When it was found to be gone.
     pub gone_at: Option<Timestamp>,
 }

@@ -410,6 +410,9 @@ fn fit(
     if let Some(least) = short_of_disk.filter(|_| !plan.disk_elastic) {
         return short("with too small a disk", Miss::DiskGib(least - plan.disk_gib));
     }
+    // What is quoted with a disk of its own is ordered with that disk, and not with whatever the image has.
+    let quoted = offer.price.as_ref().filter(|_| plan.disk_elastic).and_then(Price::root_disk_gib);
+    let disk_gib = quoted.map(|gib| gib.max(request.min_disk_gib.unwrap_or(0))).or(short_of_disk);
     must(region.is_none_or(|region| region.available), CLOSED_REGION)?;
     let image = match &request.native_image {
         Some(id) => id.clone(),
@@ -419,7 +422,7 @@ fn fit(
         }
     };
     // A larger disk costs more where disks are charged apart.
-    let price = offer.price.clone().map(|price| match short_of_disk {
+    let price = offer.price.clone().map(|price| match disk_gib {
         Some(gib) => price.with_disk(gib),
         None => price,
     });
@@ -432,7 +435,7 @@ fn fit(
         plan: plan.id.clone(),
         image,
         kind: plan.kind,
-        disk_gib: short_of_disk,
+        disk_gib,
         price,
     })
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use capsule_core::{Effect, Error, ErrorKind, Instance, InstanceId, Order, Power, ProviderId, Result, Retry, Token};
+use capsule_core::{
+    Effect, Error, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Power, ProviderId, Result, Retry, Token,
+};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -32,8 +34,10 @@ pub(crate) struct Run<'a> {
     give_up_at: Option<Timestamp>,
     seen: HashMap<InstanceId, Instance>,
     rounds: HashMap<InstanceId, u64>,
-    /// What this process asked to be deleted.
-    asked: Vec<InstanceId>,
+    /// What this process asked to be deleted, and when it did so last.
+    asked: HashMap<InstanceId, Timestamp>,
+    /// When this process last looked at a server on its way that did not run.
+    not_yet: HashMap<InstanceId, Timestamp>,
     /// How often this process asked in vain that a server may start from its own disk.
     loads: HashMap<InstanceId, u32>,
     failures: u32,
@@ -44,7 +48,8 @@ pub(crate) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(crate) fn new(inner: &'a Inner, held: Held, observer: &'a dyn Observer, give_up_at: Option<Timestamp>) -> Self {
         let (seen, rounds, loads) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Run { inner, observer, held, give_up_at, seen, rounds, asked: Vec::new(), loads, failures: 0, busy: None }
+        let (asked, not_yet) = (HashMap::new(), HashMap::new());
+        Run { inner, observer, held, give_up_at, seen, rounds, asked, not_yet, loads, failures: 0, busy: None }
     }
 
     /// Goes on until the operation is over or cannot go on now, and lets it go.
@@ -171,7 +176,7 @@ impl<'a> Run<'a> {
             tries += 1;
             let is_old = self.inner.clock.now() >= later(member.known_since, cloud.timing.list_lag);
             if error.kind() == ErrorKind::NotFound && is_old && cloud.provider.get(&id).await?.is_none() {
-                return self.append(Event::Gone { id }).await;
+                return self.append(Event::Gone { id, asked: None }).await;
             }
             // Asking twice does no harm here: the vendor's state decides, not the number of calls.
             let again = error.retry() != Retry::Never
@@ -194,7 +199,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         for id in &ids {
-            if self.is_deleting(id) && !self.asked.contains(id) {
+            if self.is_deleting(id) && !self.asked.contains_key(id) {
                 self.delete(id).await?;
             }
         }
@@ -306,7 +311,7 @@ impl<'a> Run<'a> {
     ) -> Result<()> {
         let timing = &cloud.timing;
         let member = self.held.state.members.iter().find(|member| member.id() == Some(id)).cloned();
-        let asked = self.asked.contains(id);
+        let asked = self.asked.contains_key(id);
         let verdict = match &member {
             Some(member) if let (Phase::Up, Some(look)) = (&member.phase, look) => {
                 let known = |stage: &String| member.passed.iter().any(|passed| passed.stage == *stage);
@@ -328,6 +333,10 @@ impl<'a> Run<'a> {
                 if let Some(member) = &member {
                     self.tell(member, &message);
                 }
+                let moves = member.as_ref().is_some_and(|member| matches!(member.phase, Phase::Moving));
+                if moves && seen.is_some_and(|seen| seen.status != InstanceStatus::Running) {
+                    self.not_yet.insert(id.clone(), at);
+                }
                 Ok(())
             }
             // Whether it worked shows at the next look.
@@ -335,16 +344,28 @@ impl<'a> Run<'a> {
                 Err(error) if error.kind().is_credentials() => Err(error),
                 _ => Ok(()),
             },
+            // A look from before it was asked for says nothing of what came of that.
+            Verdict::Delete if self.asked.get(id).is_some_and(|asked| at < *asked) => Ok(()),
             Verdict::Delete => self.delete(id).await.map(drop),
-            Verdict::ConfirmGone => match self.delete(id).await? {
-                true => self.append(Event::Gone { id: id.clone() }).await,
-                false => Ok(()),
-            },
+            // What is asked for now ends nothing more.
+            Verdict::ConfirmGone => {
+                let asked = self.asked.get(id).copied();
+                match self.delete(id).await? {
+                    true => self.append(Event::Gone { id: id.clone(), asked }).await,
+                    false => Ok(()),
+                }
+            }
             Verdict::Append(event) => match *event {
-                Event::Up { server, .. } => self.up(cloud, server).await,
+                Event::Up { server, .. } => self.up(cloud, self.since(server)).await,
+                Event::Ready { server } => self.append(Event::Ready { server: self.since(server) }).await,
                 event => self.append(event).await,
             },
         }
+    }
+
+    /// The server as it is seen now, with when it was last seen otherwise.
+    fn since(&self, server: Server) -> Server {
+        Server { not_yet: self.not_yet.get(&server.id).copied(), ..server }
     }
 
     /// Writes down that a watched server is up, once it may start what is put on its disk. Whoever is interrupted in
@@ -373,16 +394,17 @@ impl<'a> Run<'a> {
     /// Asks for the end of a server; whether that was accepted. A refusal for good is written down.
     async fn delete(&mut self, id: &InstanceId) -> Result<bool> {
         let cloud = self.inner.cloud(&id.provider).await?;
+        let asked = self.inner.clock.now();
         let error = match cloud.provider.delete(id).await {
             Ok(()) => {
-                self.asked.push(id.clone());
+                self.asked.insert(id.clone(), asked);
                 return Ok(true);
             }
             Err(error) => error,
         };
         if error.retry() != Retry::Never || error.effect() == Effect::Unknown || error.kind() == ErrorKind::Conflict {
             // Asked for all the same: the next look decides whether to ask again.
-            self.asked.push(id.clone());
+            self.asked.insert(id.clone(), asked);
             return Ok(false);
         }
         let member = self.held.state.members.iter().find(|member| member.id() == Some(id));

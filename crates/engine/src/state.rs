@@ -30,6 +30,9 @@ pub struct State {
     pub unswept: Vec<Sent>,
     /// What went wrong last, and may have been mended since.
     pub last_error: Option<Error>,
+    /// When the vendor accepted the change of power.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Timestamp>,
 }
 
 /// A create call that was sent.
@@ -105,6 +108,12 @@ pub struct Member {
     /// Why it may never start what is put on its disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hindrance: Option<Error>,
+    /// A moment at which it was not as wanted yet, the last one before it was that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_yet: Option<Timestamp>,
+    /// When its end was asked for, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_asked: Option<Timestamp>,
     /// Where it stands.
     pub phase: Phase,
 }
@@ -189,6 +198,8 @@ impl State {
             },
             passed: Vec::new(),
             hindrance: None,
+            not_yet: None,
+            end_asked: None,
             phase: phase.clone(),
         });
         Ok(State {
@@ -199,6 +210,7 @@ impl State {
             extras: Vec::new(),
             unswept: Vec::new(),
             last_error: None,
+            accepted: None,
         })
     }
 
@@ -264,6 +276,7 @@ impl State {
             }
             (Event::PowerAccepted {}, Step::AskPower) => {
                 self.step = Step::AwaitPower { since: entry.at };
+                self.accepted = Some(entry.at);
                 if let Intent::Power { wait: Wait::None, .. } = self.intent {
                     self.settle(Phase::Ready);
                 }
@@ -275,7 +288,7 @@ impl State {
                 if !matches!(member.phase, Phase::Moving) {
                     return self.illegal(entry, "is about a server that is not on its way");
                 }
-                member.server = Some(server.clone());
+                member.see(server);
                 member.hindrance.clone_from(hindrance);
                 member.phase = Phase::Up;
                 for stage in [ACTIVE, ADDRESS] {
@@ -298,7 +311,7 @@ impl State {
                 if std::mem::discriminant(&member.phase) != std::mem::discriminant(&way) {
                     return self.illegal(entry, "is about a server that is not on its way");
                 }
-                member.server = Some(server.clone());
+                member.see(server);
                 member.phase = Phase::Ready;
                 self.step = Step::Converge;
             }
@@ -313,7 +326,7 @@ impl State {
                 };
                 self.step = Step::Converge;
             }
-            (Event::Gone { id }, Step::Converge | Step::AskPower | Step::AwaitPower { .. }) => {
+            (Event::Gone { id, asked }, Step::Converge | Step::AskPower | Step::AwaitPower { .. }) => {
                 let member = self.members.iter_mut().find(|member| member.server.as_ref().is_some_and(|s| s.id == *id));
                 match member {
                     Some(member) => {
@@ -323,6 +336,7 @@ impl State {
                             _ => return self.illegal(entry, "is about a server that is not on its way"),
                         };
                         member.phase = Phase::Gone(why);
+                        member.end_asked = *asked;
                         self.step = Step::Converge;
                     }
                     None if self.extras.iter().any(|extra| extra.id == *id) => {
@@ -413,16 +427,23 @@ impl State {
         self.deploy().is_some_and(|deploy| deploy.wait == Wait::Ready)
     }
 
-    /// The change of power that it carried out, if it did.
+    /// The change of power that it carried out, or the end that it brought, if it did.
     pub(crate) fn switched(&self, asked: Timestamp, done: Timestamp) -> Option<Switched> {
-        let Intent::Power { server, to, .. } = &self.intent else { return None };
-        let ready = self.members.iter().all(|member| matches!(member.phase, Phase::Ready));
-        let off = match to {
-            Power::Off | Power::ForceOff => true,
-            Power::On => false,
-            Power::Reboot => return None,
-        };
-        ready.then(|| Switched { id: server.id.clone(), off, asked, done })
+        let member = self.members.first()?;
+        let id = member.id()?.clone();
+        let (accepted, not_yet) = (self.accepted, member.not_yet);
+        match (&self.intent, &member.phase) {
+            (Intent::Power { to: Power::Off | Power::ForceOff, .. }, Phase::Ready) => {
+                Some(Switched { id, off: true, asked, accepted, not_yet, done })
+            }
+            (Intent::Power { to: Power::On, .. }, Phase::Ready) => {
+                Some(Switched { id, off: false, asked, accepted, not_yet, done })
+            }
+            (Intent::Destroy { .. }, Phase::Gone(_)) => {
+                Some(Switched { id, off: true, asked, accepted: member.end_asked, not_yet: None, done })
+            }
+            _ => None,
+        }
     }
 
     /// Whether it is over.
@@ -555,6 +576,12 @@ impl State {
 }
 
 impl Member {
+    /// Takes in how it was seen.
+    fn see(&mut self, server: &Server) {
+        self.server = Some(server.clone());
+        self.not_yet = self.not_yet.or(server.not_yet);
+    }
+
     /// Notes a stage; whether it was not passed before.
     fn pass(&mut self, stage: &str, at: Timestamp) -> bool {
         let is_new = !self.passed.iter().any(|passed| passed.stage == stage);

@@ -5,6 +5,8 @@
 //! call), `convert.rs` (wire to core and back, pure: the status table and the error table), `samples/` (bodies in the
 //! vendor's recorded shape).
 
+#![deny(clippy::float_arithmetic)]
+
 pub mod aws;
 pub mod digitalocean;
 pub mod equinix;

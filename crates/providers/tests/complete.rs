@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use capsule_core::{BillingUnit, Granularity, Lifecycle, Location, Part, PlanKind, Rate};
+use capsule_core::{BillingUnit, DiskUnit, Fact, Granularity, Lifecycle, Location, Part, PlanKind, Rate};
 use capsule_providers::templates;
 
 const HEADINGS: [&str; 7] =
@@ -98,16 +98,13 @@ fn billing() -> String {
     let mut text = String::from(
         "\n## How they bill\n\n\
          A rate with (?) is not from a current page of the vendor's. Prices are without tax.\n\n\
-         | provider | kind | counted by | at least | while off | root disk | public IPv4 | traffic beyond the allowance | snapshot | \
-         prices by place | source |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+         | provider | kind | counted by | at least | begins | ends | while off | root disk | public IPv4 | source |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for entry in capsule_providers::all() {
         for tariff in entry.descriptor.tariffs {
             let rule = &tariff.rule;
-            let kind = match tariff.kind {
-                PlanKind::Virtual => "virtual",
-                PlanKind::BareMetal => "bare metal",
-            };
+            let kind = kind(tariff.kind);
             let counted = match rule.granularity {
                 Granularity::Second => "second",
                 Granularity::Minute => "started minute",
@@ -117,32 +114,133 @@ fn billing() -> String {
             let least = rule.minimum_charge.map_or(String::new(), |least| format!(" or {least}"));
             let each = if rule.minimum_each_start { " at each start" } else { "" };
             let off = if rule.stopped_is_billed { "the same" } else { "not the plan" };
-            let place = match tariff.location {
-                Location::Same => "the same",
-                Location::OwnPrices => "own prices",
-                Location::Premium => "a premium",
-            };
-            let overage = tariff.transfer.overage.as_ref().map_or("not known".to_owned(), |rate| per_unit(rate, "GiB"));
-            let snapshot = tariff.snapshot.as_ref().map_or("not known".to_owned(), |rate| per_unit(rate, "GiB"));
+            let begins = if rule.from_running { "when it runs" } else { "with the order" };
+            let ends = if rule.until_asked { "when that is asked for" } else { "when it is gone" };
             text.push_str(&format!(
-                "| `{}` | {kind} | {counted} | {} s{each}{least} | {off} | {} | {} | {overage} | {snapshot} | {place} | <{}>, {} |\n",
+                "| `{}` | {kind} | {counted} | {} s{each}{least} | {begins} | {ends} | {off} | {} | {} | <{}>, {} |\n",
                 entry.descriptor.id,
                 rule.minimum.as_secs(),
-                part(&tariff.root_disk, "GiB"),
+                part(&tariff.root_disk, unit(tariff.disk_unit)),
                 part(&tariff.public_ipv4, "address"),
                 rule.source,
                 rule.as_of,
             ));
         }
     }
+    text.push_str(
+        "\nWhat not every server has, and what the place and the state add:\n\n\
+         | provider | kind | traffic | beyond the allowance | volume | snapshot | fee with the order | prices by place | tax |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    for entry in capsule_providers::all() {
+        for tariff in entry.descriptor.tariffs {
+            let place = match tariff.location {
+                Location::Same => "the same",
+                Location::OwnPrices => "own prices",
+                Location::Premium => "a premium",
+            };
+            let disk = unit(tariff.disk_unit);
+            text.push_str(&format!(
+                "| `{}` | {} | {} | {} | {} | {} | {} | {place} | {} |\n",
+                entry.descriptor.id,
+                kind(tariff.kind),
+                tariff.transfer.allowance,
+                fact(&tariff.transfer.overage, "GB"),
+                fact(&tariff.volume, disk),
+                fact(&tariff.snapshot, disk),
+                fact(&tariff.setup_fee, "order"),
+                tariff.tax,
+            ));
+        }
+    }
     text
+}
+
+fn kind(kind: PlanKind) -> &'static str {
+    match kind {
+        PlanKind::Virtual => "virtual",
+        PlanKind::BareMetal => "bare metal",
+    }
+}
+
+fn unit(unit: DiskUnit) -> &'static str {
+    match unit {
+        DiskUnit::Gib => "GiB",
+        DiskUnit::Gb => "GB",
+    }
+}
+
+fn fact(fact: &Fact, unit: &str) -> String {
+    match fact {
+        Fact::At(rate) => per_unit(rate, unit),
+        Fact::Varies(why) => (*why).to_owned(),
+        Fact::None(why) => format!("None. {why}"),
+        Fact::Unknown(why) => format!("Not known. {why}"),
+    }
+}
+
+/// What a vendor charges is said for each kind of server that it sells, with a source and a date; what is not charged or
+/// not known says so in a sentence. Nothing is left out in silence.
+#[test]
+fn every_tariff_says_all_that_there_is_to_say() {
+    let mut lacking = Vec::new();
+    for entry in capsule_providers::all() {
+        let mut kinds: Vec<_> = entry.descriptor.tariffs.iter().map(|tariff| tariff.kind).collect();
+        let sold: Vec<_> = kinds.clone();
+        kinds.dedup();
+        if kinds != sold {
+            lacking.push(format!("{}: a kind has two tariffs", entry.descriptor.id));
+        }
+        for tariff in entry.descriptor.tariffs {
+            let whose = format!("{}, {}", entry.descriptor.id, kind(tariff.kind));
+            let mut sentence = |what: &str, text: &str| {
+                if !(text.len() > 10 && text.ends_with('.') && text.starts_with(|c: char| c.is_ascii_uppercase())) {
+                    lacking.push(format!("{whose}: {what} is no sentence: `{text}`"));
+                }
+            };
+            sentence("traffic", tariff.transfer.allowance);
+            sentence("tax", tariff.tax);
+            let facts = [
+                ("traffic beyond the allowance", &tariff.transfer.overage),
+                ("a volume", &tariff.volume),
+                ("a snapshot", &tariff.snapshot),
+                ("the fee with the order", &tariff.setup_fee),
+            ];
+            let mut rates = Vec::new();
+            for (what, fact) in facts {
+                match fact {
+                    Fact::At(rate) => rates.push((what, rate)),
+                    Fact::Varies(why) | Fact::None(why) | Fact::Unknown(why) => sentence(what, why),
+                }
+            }
+            for (what, part) in [("the root disk", &tariff.root_disk), ("an address", &tariff.public_ipv4)] {
+                if let Part::Apart(rate) = part {
+                    rates.push((what, rate));
+                }
+            }
+            let rule = &tariff.rule;
+            let mut sources = vec![("the rule", rule.source.as_ref(), rule.as_of)];
+            for (what, rate) in rates {
+                sources.push((what, rate.source, rate.as_of));
+                if rate.amount.currency() != tariff.currency || rate.amount.amount().is_sign_negative() {
+                    lacking.push(format!("{whose}: {what} costs {}", rate.amount));
+                }
+            }
+            for (what, source, as_of) in sources {
+                if !source.starts_with("https://") || as_of.year() < 2024 {
+                    lacking.push(format!("{whose}: {what} was read at `{source}` on {as_of}"));
+                }
+            }
+        }
+    }
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
 }
 
 fn part(part: &Part, unit: &str) -> String {
     match part {
         Part::Included => "included".to_owned(),
         Part::Apart(rate) => per_unit(rate, unit),
-        Part::Asked => "apart, by place; not in our prices".to_owned(),
+        Part::Asked => format!("apart, per {unit}, by place: asked for with the plans' prices"),
     }
 }
 

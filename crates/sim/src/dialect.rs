@@ -46,6 +46,12 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
         (plan.hourly.to_owned(), plan.monthly.to_owned())
     }
 
+    /// What a GB of a server's own disk costs in a region for a month, as the vendor writes it; empty where it is in the
+    /// plan's price or has another unit.
+    fn disk_price(&self, _region: &str) -> &'static str {
+        ""
+    }
+
     /// How long things take there, at natural speed.
     fn pace(&self, kind: MachineKind) -> Pace;
 

@@ -16,11 +16,10 @@
 //! # What is not
 //! No guest runs: user-data is read, not executed, and a server answers what would follow from it. No stock runs out
 //! unless a fault says so. The [`ledger`] says what was alive, when, and the `invoice` what that
-//! costs; no vendor's API for bills is there. Calls that Capsule does not
+//! costs, which is what balances and previews show. Calls that Capsule does not
 //! make are answered with the vendor's "not found".
 
 pub mod catalog;
-mod charges;
 pub mod dialect;
 pub mod dialects;
 pub mod fault;

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::catalog::Plan;
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::guest::{Name, Node, Trouble};
@@ -258,11 +257,6 @@ impl<'a> View<'a> {
         self.now
     }
 
-    /// The plan with that code.
-    pub(crate) fn plan(&self, id: &str) -> Option<&'static Plan> {
-        self.dialect.catalog().plan(id)
-    }
-
     /// The account with that key or access key id.
     pub fn account(&self, key: &str) -> Option<&Account> {
         self.world.accounts.iter().find(|account| account.provider == self.provider && account.key == key)
@@ -273,7 +267,13 @@ impl<'a> View<'a> {
         self.dialect.pace(kind).faster(self.world.speed)
     }
 
-    fn cloud(&self) -> Option<&Cloud> {
+    /// Whose part it is.
+    pub(crate) fn dialect(&self) -> &dyn Dialect {
+        self.dialect
+    }
+
+    /// What there is at the provider.
+    pub(crate) fn cloud(&self) -> Option<&Cloud> {
         self.world.clouds.get(self.provider.as_str())
     }
 

@@ -125,7 +125,7 @@ pub(crate) async fn check(
     for operation in engine.operations(&OperationFilter::default()).await.unwrap() {
         let operation = engine.operation(&operation.id).await.unwrap();
         for entry in &operation.events {
-            let Event::Gone { id } = &entry.event else { continue };
+            let Event::Gone { id, .. } = &entry.event else { continue };
             let gone = gone_at(&machines, id);
             check!(
                 allowed.orphans || gone.is_some_and(|gone| gone <= entry.at),

@@ -18,6 +18,8 @@ fn rule(granularity: Granularity, minimum: u64, stopped_is_billed: bool) -> Bill
         minimum_each_start: false,
         minimum_charge: None,
         stopped_is_billed,
+        from_running: false,
+        until_asked: false,
         source: "test".into(),
         as_of: Date::constant(2026, 1, 1),
     }
@@ -106,6 +108,7 @@ fn a_stopped_server_costs_by_its_rule_and_its_disk_always() {
         amount: usd("0.31"),
         per: BillingUnit::Month,
         count: 10,
+        unit: DiskUnit::Gib,
         while_stopped: true,
     };
     let address = Extra {
@@ -113,6 +116,7 @@ fn a_stopped_server_costs_by_its_rule_and_its_disk_always() {
         amount: usd("0.005"),
         per: BillingUnit::Hour,
         count: 1,
+        unit: DiskUnit::Gib,
         while_stopped: false,
     };
     let (from, off) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T10:00:00Z"));
@@ -124,7 +128,23 @@ fn a_stopped_server_costs_by_its_rule_and_its_disk_always() {
     assert_eq!(price.total(&life).unwrap(), usd("1.57"));
     let billed = Price { rule: rule(Granularity::Second, 60, true), ..plain };
     assert_eq!(billed.total(&life).unwrap(), usd("2.4"));
-    assert_eq!(price.with_disk(20).hourly().unwrap().round(6), usd("0.113493"));
+    assert_eq!(price.root_disk_gib(), Some(10));
+    let larger = price.with_disk(20);
+    assert_eq!((larger.hourly().unwrap().round(6), larger.root_disk_gib()), (usd("0.113493"), Some(20)));
+    // Whoever sells by 10^9 bytes sells 22 of them for 20 GiB.
+    let mut decimal = larger;
+    decimal.extras[0].unit = DiskUnit::Gb;
+    let decimal = decimal.with_disk(20);
+    assert_eq!((decimal.extras[0].count, decimal.root_disk_gib()), (22, None));
+}
+
+#[test]
+fn off_from_birth_to_death_is_no_time_on() {
+    let (from, to) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T00:10:00Z"));
+    let by_second = hourly("3.6", None, rule(Granularity::Second, 60, false));
+    let never = Life { from, to, off: vec![(from, to)] };
+    assert_eq!(by_second.total(&never).unwrap(), usd("0"));
+    assert_eq!(by_second.total(&Life::new(from, from)).unwrap(), usd("0.06"), "the least time of what did run");
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn destroy(n: usize) -> Begin {
         image: None,
         created_at: None,
         shown: false,
+        not_yet: None,
     };
     Begin { id: OperationId::random(), intent: Intent::Destroy { server }, key: None, part: 0 }
 }
@@ -152,7 +153,7 @@ async fn who_was_replaced_cannot_write_any_more(place: Place) {
     let id = held.id.clone();
     assert!(second.claim(&id, NOW, LATER).await.unwrap().is_none(), "the lease still holds");
     let mut taken = second.claim(&id, LATER, LATER).await.unwrap().expect("the lease ran out");
-    let gone = || Event::Gone { id: InstanceId::new("testcloud", "here", "1") };
+    let gone = || Event::Gone { id: InstanceId::new("testcloud", "here", "1"), asked: None };
     assert_eq!(first.append(&mut held, gone(), LATER).await.unwrap_err().kind(), ErrorKind::Conflict);
     second.append(&mut taken, gone(), LATER).await.unwrap();
     assert_eq!(second.entries(&id).await.unwrap().len(), 2);
@@ -366,7 +367,7 @@ async fn a_restart_of_postgres_loses_nothing_that_was_written() {
     server.order("restart");
     let error = store("write", under_way.commit().await.expect_err("its connection is gone"));
     assert!(error.hint().unwrap().contains("capsule resume"), "{error:?}");
-    let gone = Event::Gone { id: InstanceId::new("testcloud", "here", "1") };
+    let gone = Event::Gone { id: InstanceId::new("testcloud", "here", "1"), asked: None };
     journal.append(&mut held[0], gone, NOW).await.expect("the next one has a new connection");
     assert_eq!(journal.entries(&held[0].id).await.unwrap().len(), 2);
 }

@@ -27,6 +27,8 @@ pub(crate) fn price(hourly: &str, currency: Currency, stopped_is_billed: bool) -
             minimum_each_start: false,
             minimum_charge: None,
             stopped_is_billed,
+            from_running: false,
+            until_asked: false,
             source: "test".into(),
             as_of: Date::constant(2026, 1, 1),
         },
@@ -56,6 +58,7 @@ pub(crate) fn record(
         rebuilt: false,
         goal: Some(json!({"owner": "eth:00"})),
         created_at: at(from),
+        not_running_at: None,
         gone_at: gone.map(at),
     }
 }
@@ -127,7 +130,14 @@ fn a_period_leaves_out_what_was_before_it() {
 #[test]
 fn what_is_off_costs_by_its_rule_and_ends_when_the_start_is_asked_for() {
     let id = InstanceId::new("x", "r1", "a");
-    let switch = |off, asked, done| Switched { id: id.clone(), off, asked: at(asked), done: at(done) };
+    let switch = |off, asked, done| Switched {
+        id: id.clone(),
+        off,
+        asked: at(asked),
+        accepted: None,
+        not_yet: None,
+        done: at(done),
+    };
     let switched = [
         switch(true, "2026-01-01T09:30:00Z", "2026-01-01T10:00:00Z"),
         switch(false, "2026-01-01T20:00:00Z", "2026-01-01T20:10:00Z"),
@@ -141,6 +151,49 @@ fn what_is_off_costs_by_its_rule_and_ends_when_the_start_is_asked_for() {
         summary(&accounts, &By::Server, None, now).unwrap()[0].actual.of(Currency::USD)
     };
     assert_eq!((cost(free), cost(billed)), (usd("12"), usd("24")));
+}
+
+/// On the way from one state to another a vendor's rule says what counts, as far as the moments are known.
+#[test]
+fn what_lies_between_a_word_and_the_deed_counts_by_the_rule() {
+    let id = InstanceId::new("x", "r1", "a");
+    let moment = |hour: &str| at(&format!("2026-01-01T{hour}:00Z"));
+    let switch = |off, [asked, accepted, not_yet, done]: [&str; 4]| Switched {
+        id: id.clone(),
+        off,
+        asked: moment(asked),
+        accepted: (!accepted.is_empty()).then(|| moment(accepted)),
+        not_yet: (!not_yet.is_empty()).then(|| moment(not_yet)),
+        done: moment(done),
+    };
+    // Ordered at 00:00 and not running at 01:00; off and on; its end asked for at 20:00, gone at 22:00.
+    let known = [
+        switch(true, ["04:00", "05:00", "", "06:00"]),
+        switch(false, ["08:00", "08:00", "09:00", "10:00"]),
+        switch(true, ["19:00", "20:00", "", "22:00"]),
+    ];
+    let unknown = [
+        switch(true, ["04:00", "", "", "06:00"]),
+        switch(false, ["08:00", "", "", "10:00"]),
+        switch(true, ["19:00", "", "", "22:00"]),
+    ];
+    let cost = |from_running, until_asked, stopped_is_billed, not_running_at: Option<&str>, switched: &[Switched]| {
+        let mut price = price("1", Currency::USD, stopped_is_billed);
+        (price.rule.from_running, price.rule.until_asked) = (from_running, until_asked);
+        let record = record("a", "x", "2026-01-01T00:00:00Z", Some("2026-01-01T22:00:00Z"), Some(price));
+        let record = Record { not_running_at: not_running_at.map(moment), ..record };
+        let accounts = accounts(vec![record], switched);
+        summary(&accounts, &By::Server, None, at("2026-01-02T00:00:00Z")).unwrap()[0].actual.of(Currency::USD)
+    };
+    let first = Some("01:00");
+    // 01 to 05 and 09 to 20.
+    assert_eq!(cost(true, true, false, first, &known), usd("15"));
+    // 00 to 06 and 08 to 22: what is not known counts as on.
+    assert_eq!(cost(true, true, false, None, &unknown), usd("20"));
+    assert_eq!(cost(false, false, false, first, &known), usd("20"));
+    // Off or not, from when it first ran.
+    assert_eq!(cost(true, false, true, first, &known), usd("21"));
+    assert_eq!(cost(true, false, true, None, &known), usd("22"));
 }
 
 #[test]

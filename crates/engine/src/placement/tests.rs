@@ -18,6 +18,8 @@ fn price(cents: u32, currency: Currency) -> Price {
         minimum_each_start: false,
         minimum_charge: None,
         stopped_is_billed: true,
+        from_running: false,
+        until_asked: false,
         source: "test".into(),
         as_of: Date::constant(2026, 1, 1),
     };

@@ -33,6 +33,8 @@ fn price(currency: Currency) -> Price {
             minimum_each_start: false,
             minimum_charge: None,
             stopped_is_billed: true,
+            from_running: false,
+            until_asked: false,
             source: "test".into(),
             as_of: Date::constant(2026, 1, 1),
         },

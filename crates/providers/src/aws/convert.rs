@@ -1,17 +1,17 @@
-//! Wire to core and back, without I/O: the status table, the error table, plans and prices.
+//! Wire to core and back, without I/O: the status table, the error table, plans. Prices are in `prices.rs`.
 
 use capsule_core::http::{Diagnosis, Reply};
 use capsule_core::{
-    Addresses, Architecture, BillingUnit, Currency, Effect, ErrorKind, Gpu, Image, Instance, InstanceId,
-    InstanceStatus, Money, Plan, PlanKind, Price, ProviderId, Quota, RawBody, Region, Retry, Tags,
+    Addresses, Architecture, Effect, ErrorKind, Gpu, Image, Instance, InstanceId, InstanceStatus, Plan, PlanKind,
+    ProviderId, Quota, RawBody, Region, Retry, Tags,
 };
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Deserialize;
 
+use super::api;
 use super::query::{json_of, or_default};
-use super::{api, billing};
 
 /// Our name for it.
 pub(super) const PROVIDER: ProviderId = ProviderId::new("aws");
@@ -399,24 +399,6 @@ pub(super) fn images() -> Vec<Image> {
     SYSTEMS.iter().map(image).collect()
 }
 
-/// What a product costs per hour, with its instance type; `None` for what is sold in other units or for nothing.
-pub(super) fn price(native: &api::PricedProduct) -> Option<(&str, Price)> {
-    let plan = native.product.attributes.instance_type.as_deref()?;
-    let dimensions = native.terms.on_demand.values().flat_map(|term| term.price_dimensions.values());
-    let mut amounts = dimensions
-        .filter(|dimension| dimension.unit == "Hrs")
-        .flat_map(|d| &d.price_per_unit)
-        .filter_map(|(currency, amount)| Money::parse(amount, currency.parse::<Currency>().ok()?).ok());
-    let amount = amounts.next().filter(|money| *money != Money::zero(money.currency()))?;
-    // Two different prices for one thing are no price.
-    amounts.all(|other| other == amount).then(|| (plan, hourly(amount)))
-}
-
-fn hourly(amount: Money) -> Price {
-    // Virtual and whole machines are billed by one rule.
-    billing::VIRTUAL.price(amount, BillingUnit::Hour, None, 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -565,20 +547,5 @@ mod tests {
         assert_eq!(metal.gpu, Some(Gpu { model: "NVIDIA T4".to_owned(), count: 8 }));
         assert_eq!(plans[2].as_ref().unwrap().architecture, Architecture::Arm64);
         assert_eq!(plans[3], None, "a Mac is no server of ours");
-    }
-
-    #[test]
-    fn prices_are_exact() {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Page {
-            price_list: Vec<String>,
-        }
-        let page: Page = serde_json::from_str(include_str!("samples/get_products.json")).unwrap();
-        let product: api::PricedProduct = serde_json::from_str(&page.price_list[0]).unwrap();
-        let (plan, price) = super::price(&product).unwrap();
-        assert_eq!((plan, price.amount.to_string().as_str()), ("t3.micro", "0.0114 USD"));
-        let free = page.price_list[0].replace("0.0114000000", "0.0000000000");
-        assert!(super::price(&serde_json::from_str(&free).unwrap()).is_none(), "no price is not a price of nothing");
     }
 }

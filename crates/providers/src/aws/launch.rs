@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use capsule_core::{Effect, Error, ErrorKind, Instance, Order, Result, SshKey, Tags};
+use capsule_core::{Architecture, Effect, Error, ErrorKind, Instance, Order, Result, SshKey, Tags};
 use sha2::{Digest, Sha256};
 
 use super::api::{Api, MachineImage, RunInstances};
-use super::convert::{self, System};
+use super::convert::{self, SYSTEMS, System};
 use super::teardown;
 
 /// The most bytes of user-data before encoding.
@@ -18,6 +18,8 @@ pub(super) const USER_DATA_MAX: usize = 16 << 10;
 
 /// What names must look like.
 pub(super) const NAME_RULE: &str = "1 to 255 characters, none of them a control character";
+
+const ARCHITECTURES: [Architecture; 2] = [Architecture::X86_64, Architecture::Arm64];
 
 const NO_GROUP: &str = "InvalidGroup.NotFound";
 const NO_KEY: &str = "InvalidKeyPair.NotFound";
@@ -32,14 +34,7 @@ pub(super) async fn launch(api: &Api, images: &Images, order: &Order) -> Result<
     // Until RunInstances is sent no server can have been made, whatever became of the calls before it.
     let unmade = |error: Error| error.with_effect(Effect::None);
     let image = find_image(api, images, order).await.map_err(unmade)?;
-    if let (Some(_), None) = (order.spec.disk_gib, &image.root_device_name) {
-        return Err(Error::new(
-            ErrorKind::Invalid,
-            format!("The image {} does not name its root disk.", image.image_id),
-        )
-        .with_provider(convert::PROVIDER)
-        .with_hint("Leave the disk size out, or choose another image."));
-    }
+    fits_disk(&image, order.spec.disk_gib)?;
     let key_name = ensure_key(api, region, wish.key).await.map_err(unmade)?;
     let group = ensure_group(api, region, &wish.group, &wish.tags).await?;
     let run = RunInstances {
@@ -79,6 +74,49 @@ pub(super) async fn launch(api: &Api, images: &Images, order: &Order) -> Result<
 /// order takes the group.
 fn left_behind(error: Error) -> Error {
     error.with_effect(Effect::Unknown)
+}
+
+/// Whether the image boots from a disk of that size. One that is too small is refused here, where it has cost nothing yet.
+fn fits_disk(image: &MachineImage, disk_gib: Option<u64>) -> Result<()> {
+    let Some(disk) = disk_gib else { return Ok(()) };
+    let invalid = |message: String| Error::new(ErrorKind::Invalid, message).with_provider(convert::PROVIDER);
+    if image.root_device_name.is_none() {
+        return Err(invalid(format!("The image {} does not name its root disk.", image.image_id))
+            .with_hint("Leave the disk size out, or choose another image."));
+    }
+    match image.root_gib() {
+        Some(least) if disk < least => {
+            let message =
+                format!("The image {} needs a root disk of {least} GB, and {disk} are ordered.", image.image_id);
+            Err(invalid(message).with_hint(format!("Order at least that: --min-disk {least}.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The root disk that every system which can be ordered by name boots from, in GiB: what servers get unless the order says
+/// otherwise. `None` where the images cannot be read.
+pub(super) async fn root_gib(api: &Api, region: &str) -> Option<u64> {
+    let by_parameter = async || {
+        let names = SYSTEMS.iter().flat_map(|system| {
+            ARCHITECTURES.map(|kind| system.parameter.replace("{arch}", convert::architecture_words(kind).0))
+        });
+        let ids = api.get_parameters(region, &names.collect::<Vec<_>>()).await?;
+        if ids.is_empty() { Ok(Vec::new()) } else { api.describe_images(region, &ids).await }
+    };
+    let mut images = by_parameter().await.unwrap_or_else(|error| {
+        tracing::debug!(%region, %error, "no public parameters; searching by name");
+        Vec::new()
+    });
+    if images.is_empty() {
+        let native = ARCHITECTURES.map(|kind| convert::architecture_words(kind).1);
+        for system in &SYSTEMS {
+            let found = api.search_images(region, system.owner, &system.pattern.replace("{arch}", "*"), &native).await;
+            images
+                .extend(found.inspect_err(|error| tracing::debug!(%region, %error, os = system.os, "no images")).ok()?);
+        }
+    }
+    images.iter().filter_map(MachineImage::root_gib).max()
 }
 
 /// Everything about an order that can be wrong before it is sent.
@@ -155,8 +193,8 @@ async fn find_image(api: &Api, images: &Images, order: &Order) -> Result<Machine
         let image = api.describe_image(region, wanted).await?;
         return image.ok_or_else(|| no_image(wanted, region));
     }
-    let system = convert::SYSTEMS.iter().find(|system| system.os == wanted).ok_or_else(|| {
-        let known = convert::SYSTEMS.iter().map(|system| system.os);
+    let system = SYSTEMS.iter().find(|system| system.os == wanted).ok_or_else(|| {
+        let known = SYSTEMS.iter().map(|system| system.os);
         let hint =
             format!("{} An id such as ami-0123456789abcdef0 does as well.", capsule_core::nearest::hint(wanted, known));
         Error::new(ErrorKind::Invalid, format!("AWS has no image `{wanted}`."))
@@ -195,7 +233,7 @@ async fn newest(
         // The parameter is the short way; without it, or the right to it, the search finds the same image.
         Err(error) => tracing::debug!(%region, os = system.os, %error, "no public parameter; searching by name"),
     }
-    let found = api.search_images(region, system.owner, &system.pattern.replace("{arch}", arch), native).await?;
+    let found = api.search_images(region, system.owner, &system.pattern.replace("{arch}", arch), &[native]).await?;
     found.into_iter().max_by(|a, b| a.creation_date.cmp(&b.creation_date)).ok_or_else(|| no_image(system.os, region))
 }
 

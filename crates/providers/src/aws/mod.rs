@@ -7,6 +7,7 @@ mod credentials;
 mod launch;
 mod leftovers;
 mod offers;
+mod prices;
 mod query;
 mod sign;
 mod teardown;
@@ -82,7 +83,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
         },
     ],
     key_help: "Make an access key at https://console.aws.amazon.com/iam/ for a user with the policy AmazonEC2FullAccess, \
-               and pricing:GetProducts and ssm:GetParameter for prices and current images.",
+               and pricing:GetProducts, ssm:GetParameter and ssm:GetParameters for prices and current images.",
     docs: "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/",
     tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
 };

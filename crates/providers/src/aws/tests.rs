@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use capsule_core::http::Ledgers;
 use capsule_core::http::transport::{ByteStream, SendError, Transport, whole};
-use capsule_core::{Effect, InstanceSpec, ManualClock, OwnerId, SettingValue, SshKey, Tags, Token};
+use capsule_core::{Effect, ExtraKind, InstanceSpec, ManualClock, OwnerId, SettingValue, SshKey, Tags, Token};
 use proptest::prelude::*;
 
 use super::*;
@@ -477,19 +477,47 @@ async fn the_catalogue_prices_what_it_can() {
     let regions = "<R><regionInfo><item><regionName>eu-west-1</regionName></item><item><regionName>us-east-1</regionName></item></regionInfo></R>";
     let denied = r#"{"__type":"AccessDeniedException","Message":"no"}"#;
     let prices = include_str!("samples/get_products.json");
-    for (status, body, price) in [(200, prices, Some("0.0114 USD")), (400, denied, None)] {
+    let disk = include_str!("samples/get_products_disk.json");
+    let parameters = r#"{"Parameters":[{"Value":"ami-0abcdef1234567890"}],"InvalidParameters":[]}"#;
+    let nothing = r#"{"PriceList":[]}"#;
+    // The hour of a server, the month of a GiB and the size of the root disk: without one of them there is no price.
+    for (servers, disk, images, hourly) in [
+        ((200, prices), (200, disk), (200, IMAGES), Some("0.0173643835616438356164383562 USD")),
+        ((400, denied), (200, disk), (200, IMAGES), None),
+        ((200, prices), (400, denied), (200, IMAGES), None),
+        ((200, prices), (200, nothing), (200, IMAGES), None),
+        ((200, prices), (200, disk), (200, NONE), None),
+    ] {
         let script = Script::new(&[
             ("DescribeRegions", 200, regions),
             ("DescribeInstanceTypes", 200, TYPES),
-            ("GetProducts", status, body),
+            ("GetProducts", servers.0, servers.1),
+            ("GetProducts", disk.0, disk.1),
+            ("GetParameters", 200, parameters),
+            ("DescribeImages", images.0, images.1),
         ]);
         let catalog = driver(&script, &["eu-west-1"]).catalog().await.unwrap();
         assert_eq!((catalog.regions.len(), catalog.plans.len(), catalog.offers.len()), (2, 3, 3));
         let offer = catalog.offer("t3.micro", "eu-west-1").unwrap();
-        assert_eq!(offer.price.as_ref().map(|price| price.amount.to_string()).as_deref(), price);
+        let price = offer.price.as_ref();
+        assert_eq!(price.map(|price| price.hourly().unwrap().to_string()).as_deref(), hourly);
+        let extras = price.map(|price| price.extras.iter().map(|extra| (extra.what, extra.count)).collect::<Vec<_>>());
+        let named = vec![(ExtraKind::RootDisk, 8), (ExtraKind::PublicIpv4, 1)];
+        assert_eq!(extras, hourly.map(|_| named), "each is named");
         assert_eq!(catalog.offer("m7g.large", "eu-west-1").unwrap().price, None);
         assert!(catalog.image_for("ubuntu-24.04", catalog.plan("m7g.large").unwrap(), "eu-west-1").is_some());
     }
+}
+
+#[tokio::test]
+async fn a_disk_too_small_for_its_image_is_refused_before_anything_is_made() {
+    let script = Script::new(&creating((200, MADE)));
+    let mut small = order();
+    small.spec.disk_gib = Some(7);
+    let refused = driver(&script, &[]).create(&small).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.effect()), (ErrorKind::Invalid, Effect::None));
+    assert!(refused.hint().unwrap().contains("--min-disk 8"), "{refused:?}");
+    assert_eq!(script.count("CreateSecurityGroup") + script.count("RunInstances"), 0);
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use capsule_core::{
-    BillingRule, BillingUnit, Currency, Granularity, Location, Money, Part, PlanKind, Rate, Tariff, Transfer,
+    BillingRule, BillingUnit, Currency, DiskUnit, Fact, Granularity, Location, Money, Part, PlanKind, Rate, Tariff,
+    Transfer,
 };
 use jiff::civil::Date;
 
@@ -20,15 +21,18 @@ pub(super) static VIRTUAL: Tariff = Tariff {
         minimum_each_start: false,
         minimum_charge: Some(Money::constant(1, 2, Currency::USD)),
         stopped_is_billed: true,
+        from_running: false,
+        until_asked: false,
         source: Cow::Borrowed(PRICING),
         as_of: AS_OF,
     },
     currency: Currency::USD,
     root_disk: Part::Included,
+    disk_unit: DiskUnit::Gib,
     public_ipv4: Part::Included,
     transfer: Transfer {
         allowance: "Outbound transfer of all droplets is pooled over the team, and counts by the month.",
-        overage: Some(Rate {
+        overage: Fact::At(Rate {
             amount: Money::constant(1, 2, Currency::USD),
             per: None,
             while_stopped: false,
@@ -37,8 +41,8 @@ pub(super) static VIRTUAL: Tariff = Tariff {
             sure: true,
         }),
     },
-    volume: None,
-    snapshot: Some(Rate {
+    volume: Fact::Unknown("The vendor's page of prices could not be read; no server made here has one."),
+    snapshot: Fact::At(Rate {
         amount: Money::constant(6, 2, Currency::USD),
         per: Some(BillingUnit::Month),
         while_stopped: true,
@@ -46,7 +50,7 @@ pub(super) static VIRTUAL: Tariff = Tariff {
         as_of: AS_OF,
         sure: false,
     }),
-    setup_fee: false,
+    setup_fee: Fact::None("There is no fee with the order in the API or on the page of prices."),
     location: Location::Same,
     tax: "Prices are without tax.",
 };

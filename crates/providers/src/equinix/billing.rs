@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use capsule_core::{BillingRule, Currency, Granularity, Location, Part, PlanKind, Tariff, Transfer};
+use capsule_core::{BillingRule, Currency, DiskUnit, Fact, Granularity, Location, Part, PlanKind, Tariff, Transfer};
 use jiff::civil::Date;
 
 /// Whole machines: there are no others.
@@ -16,16 +16,23 @@ pub(super) static BARE_METAL: Tariff = Tariff {
         minimum_each_start: false,
         minimum_charge: None,
         stopped_is_billed: true,
+        // <https://deploy.equinix.com/developers/docs/metal/deploy/on-demand/>: from when it is successfully provisioned.
+        from_running: true,
+        until_asked: false,
         source: Cow::Borrowed("https://deploy.equinix.com/developers/docs/metal/billing/"),
         as_of: Date::constant(2025, 2, 12),
     },
     currency: Currency::USD,
     root_disk: Part::Included,
+    disk_unit: DiskUnit::Gib,
     public_ipv4: Part::Included,
-    transfer: Transfer { allowance: "What traffic costs is in none of the vendor's answers.", overage: None },
-    volume: None,
-    snapshot: None,
-    setup_fee: false,
+    transfer: Transfer {
+        allowance: "What traffic costs is in none of the vendor's answers.",
+        overage: Fact::Unknown("The service is switched off, and its pages name no figure."),
+    },
+    volume: Fact::None("Block storage was retired before the service itself."),
+    snapshot: Fact::None("There are none."),
+    setup_fee: Fact::None("One-time charges are for interconnection alone, not for servers on demand."),
     location: Location::OwnPrices,
     tax: "Prices are without tax.",
 };

@@ -41,7 +41,7 @@ pub(super) fn catalog(at: Timestamp, shelves: Vec<Shelf>, images: Vec<(api::Imag
             offers.push(Offer {
                 plan: name.clone(),
                 region: shelf.zone.to_owned(),
-                price: price(&kind),
+                price: price(&name, &kind),
                 stock: match stock.get(&name).and_then(|stock| stock.availability.as_deref()) {
                     Some("available") => Stock::Available,
                     Some("scarce") => Stock::Scarce,
@@ -86,10 +86,15 @@ fn plan(name: String, architecture: Architecture, kind: api::ServerType) -> Plan
 }
 
 /// Euro for an hour, without tax. The monthly price that the vendor gives beside is 730 times that and caps nothing.
-fn price(kind: &api::ServerType) -> Option<Price> {
+fn price(name: &str, kind: &api::ServerType) -> Option<Price> {
+    let by_minute = kind.gpu.is_some_and(|count| count > 0) && !name.starts_with("RENDER-S");
     let amount = Money::parse(kind.hourly_price.as_deref()?.get(), Currency::EUR).ok()?;
     // The vendor's prices have up to five places; what stands behind them is the noise of a float.
-    Some(billing::VIRTUAL.price(amount.round(6), BillingUnit::Hour, None, ROOT_BYTES / 1_000_000_000))
+    let mut price = billing::VIRTUAL.price(amount.round(6), BillingUnit::Hour, None, ROOT_BYTES / 1_000_000_000);
+    if by_minute {
+        price.rule = billing::BY_MINUTE.clone();
+    }
+    Some(price)
 }
 
 /// Whether a marketplace image is a plain operating system.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use capsule_core::{
-    BillingRule, BillingUnit, Currency, Granularity, Location, Money, Part, PlanKind, Rate, Tariff, Transfer,
+    BillingRule, BillingUnit, Currency, DiskUnit, Fact, Granularity, Location, Money, Part, PlanKind, Rate, Tariff,
+    Transfer,
 };
 use jiff::civil::Date;
 
@@ -16,6 +17,8 @@ const RULE: BillingRule = BillingRule {
     minimum_each_start: false,
     minimum_charge: None,
     stopped_is_billed: true,
+    from_running: false,
+    until_asked: false,
     source: Cow::Borrowed("https://docs.vultr.com/support/platform/billing/how-am-i-billed-for-my-servers"),
     as_of: AS_OF,
 };
@@ -36,10 +39,11 @@ const fn tariff(kind: PlanKind, rule: BillingRule) -> Tariff {
         rule,
         currency: Currency::USD,
         root_disk: Part::Included,
+        disk_unit: DiskUnit::Gib,
         public_ipv4: Part::Included,
         transfer: Transfer {
             allowance: "The larger of inbound and outbound transfer counts, pooled over the account.",
-            overage: Some(Rate {
+            overage: Fact::At(Rate {
                 amount: Money::constant(1, 2, Currency::USD),
                 per: None,
                 while_stopped: false,
@@ -48,8 +52,10 @@ const fn tariff(kind: PlanKind, rule: BillingRule) -> Tariff {
                 sure: true,
             }),
         },
-        volume: None,
-        snapshot: Some(Rate {
+        volume: Fact::Unknown(
+            "Each class of block storage has a price of its own, which no page that could be read names.",
+        ),
+        snapshot: Fact::At(Rate {
             amount: Money::constant(5, 2, Currency::USD),
             per: Some(BillingUnit::Month),
             while_stopped: true,
@@ -57,7 +63,7 @@ const fn tariff(kind: PlanKind, rule: BillingRule) -> Tariff {
             as_of: AS_OF,
             sure: true,
         }),
-        setup_fee: false,
+        setup_fee: Fact::None("There is no fee with the order in the API or on the pages about billing."),
         location: Location::OwnPrices,
         tax: "Prices are without tax, which is added to the invoice.",
     }

@@ -5,7 +5,7 @@ use capsule_core::{ErrorKind, Result, Tags};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, Api, DESCRIBE, END, RUN};
+use super::{Answer, Api, DESCRIBE, END, ROOT_DISK, RUN};
 use crate::aws::query::{Form, or_default, parsed};
 
 const VERSION: &str = "2016-11-15";
@@ -178,6 +178,34 @@ pub(in crate::aws) struct MachineImage {
     pub creation_date: String,
     #[serde(default, deserialize_with = "or_default")]
     pub root_device_name: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub block_device_mapping: Vec<DeviceMapping>,
+}
+
+impl MachineImage {
+    /// How large its root disk is at least; `None` where it does not say.
+    pub(in crate::aws) fn root_gib(&self) -> Option<u64> {
+        let root = self.root_device_name.as_ref()?;
+        let mapping = self.block_device_mapping.iter().find(|mapping| mapping.device_name == *root)?;
+        mapping.ebs.as_ref()?.volume_size
+    }
+}
+
+/// A disk that comes with an image.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::aws) struct DeviceMapping {
+    #[serde(default, deserialize_with = "or_default")]
+    device_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    ebs: Option<Ebs>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ebs {
+    #[serde(default, deserialize_with = "parsed")]
+    volume_size: Option<u64>,
 }
 
 /// A firewall.
@@ -327,7 +355,7 @@ impl Api {
             form = form
                 .with("BlockDeviceMapping.1.DeviceName", device)
                 .with("BlockDeviceMapping.1.Ebs.DeleteOnTermination", true)
-                .with("BlockDeviceMapping.1.Ebs.VolumeType", "gp3")
+                .with("BlockDeviceMapping.1.Ebs.VolumeType", ROOT_DISK)
                 .maybe("BlockDeviceMapping.1.Ebs.VolumeSize", run.disk_gib);
         }
         let answer = self.ec2(region, Call::post("ec2.RunInstances", "/").bucket(RUN), form).await?;
@@ -392,8 +420,17 @@ impl Api {
 
     /// The image with this id: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>.
     pub(in crate::aws) async fn describe_image(&self, region: &str, id: &str) -> Result<Option<MachineImage>> {
-        let answer = self.ec2(region, look("ec2.DescribeImages"), form("DescribeImages").with("ImageId.1", id)).await?;
-        Ok(answer.read::<Set<MachineImage>>()?.set.pop())
+        Ok(self.describe_images(region, &[id.to_owned()]).await?.pop())
+    }
+
+    /// The images with these ids.
+    pub(in crate::aws) async fn describe_images(&self, region: &str, ids: &[String]) -> Result<Vec<MachineImage>> {
+        let form = ids
+            .iter()
+            .zip(1..)
+            .fold(form("DescribeImages"), |form, (id, n): (_, usize)| form.with(format_args!("ImageId.{n}"), id));
+        let answer = self.ec2(region, look("ec2.DescribeImages"), form).await?;
+        Ok(answer.read::<Set<MachineImage>>()?.set)
     }
 
     /// Images of one owner by name. The owner is always set: anybody may give an image any name.
@@ -402,12 +439,12 @@ impl Api {
         region: &str,
         owner: &str,
         name: &str,
-        architecture: &str,
+        architectures: &[&str],
     ) -> Result<Vec<MachineImage>> {
         let form = form("DescribeImages")
             .with("Owner.1", owner)
             .filter(1, "name", &[name])
-            .filter(2, "architecture", &[architecture])
+            .filter(2, "architecture", architectures)
             .filter(3, "state", &["available"])
             .filter(4, "root-device-type", &["ebs"])
             .filter(5, "virtualization-type", &["hvm"]);

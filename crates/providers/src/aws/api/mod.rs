@@ -75,6 +75,9 @@ const RUN: &str = "RunInstances";
 /// Terminate, start and stop.
 const END: &str = "TerminateInstances";
 
+/// The kind of disk that servers boot from.
+const ROOT_DISK: &str = "gp3";
+
 /// All calls to the vendor.
 pub(super) struct Api {
     keys: Arc<Keys>,

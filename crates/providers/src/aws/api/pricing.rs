@@ -1,4 +1,4 @@
-//! Price List: what a kind of server costs in a region.
+//! Price List: what a kind of server costs in a region, and what its disk does.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::ssm::{JSON, TARGET};
-use super::{Api, Service};
+use super::{Api, ROOT_DISK, Service};
 
 /// The price list of every region is kept in a few places; this is the first of them.
 const HOME: &str = "us-east-1";
@@ -58,8 +58,27 @@ pub(in crate::aws) struct PriceDimension {
 }
 
 impl Api {
-    /// Linux prices of all kinds of server in `of`: <https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html>.
-    pub(in crate::aws) async fn get_products(&self, of: &str) -> Result<Vec<PricedProduct>> {
+    /// Linux prices of all kinds of server in `of`.
+    pub(in crate::aws) async fn server_prices(&self, of: &str) -> Result<Vec<PricedProduct>> {
+        let linux = [
+            ("regionCode", of),
+            ("operatingSystem", "Linux"),
+            ("tenancy", "Shared"),
+            ("preInstalledSw", "NA"),
+            ("capacitystatus", "Used"),
+        ];
+        self.get_products(&linux).await
+    }
+
+    /// What storage on disks of the kind that servers get costs in `of`. What such a disk does beyond its baseline is
+    /// of other families.
+    pub(in crate::aws) async fn disk_prices(&self, of: &str) -> Result<Vec<PricedProduct>> {
+        let storage = [("regionCode", of), ("productFamily", "Storage"), ("volumeApiName", ROOT_DISK)];
+        self.get_products(&storage).await
+    }
+
+    /// Products for which all of that holds: <https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html>.
+    async fn get_products(&self, filters: &[(&str, &str)]) -> Result<Vec<PricedProduct>> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Page {
@@ -69,16 +88,10 @@ impl Api {
             #[serde(default)]
             next_token: Option<String>,
         }
-        let filters: Vec<_> = [
-            ("regionCode", of),
-            ("operatingSystem", "Linux"),
-            ("tenancy", "Shared"),
-            ("preInstalledSw", "NA"),
-            ("capacitystatus", "Used"),
-        ]
-        .into_iter()
-        .map(|(field, value)| json!({ "Type": "TERM_MATCH", "Field": field, "Value": value }))
-        .collect();
+        let filters: Vec<_> = filters
+            .iter()
+            .map(|(field, value)| json!({ "Type": "TERM_MATCH", "Field": field, "Value": value }))
+            .collect();
         let filters = &filters;
         page::chained("prices", |token| async move {
             let mut wanted = json!({ "ServiceCode": "AmazonEC2", "Filters": filters, "MaxResults": 100 });

@@ -18,11 +18,6 @@ impl Api {
         struct Said {
             parameter: Parameter,
         }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Parameter {
-            value: String,
-        }
         let call = Call::post("ssm.GetParameter", "/")
             .read()
             .header(TARGET, HeaderValue::from_static("AmazonSSM.GetParameter"))
@@ -30,4 +25,27 @@ impl Api {
         let said: Said = self.client(Service::Ssm, region)?.send(call).await?.json()?;
         Ok(said.parameter.value)
     }
+
+    /// The values of those public parameters that there are, ten names at most:
+    /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>.
+    pub(in crate::aws) async fn get_parameters(&self, region: &str, names: &[String]) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Said {
+            #[serde(default)]
+            parameters: Vec<Parameter>,
+        }
+        let call = Call::post("ssm.GetParameters", "/")
+            .read()
+            .header(TARGET, HeaderValue::from_static("AmazonSSM.GetParameters"))
+            .body(JSON, serde_json::json!({ "Names": names }).to_string());
+        let said: Said = self.client(Service::Ssm, region)?.send(call).await?.json()?;
+        Ok(said.parameters.into_iter().map(|parameter| parameter.value).collect())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    value: String,
 }

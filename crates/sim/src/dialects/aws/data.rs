@@ -162,6 +162,17 @@ pub(super) fn hourly_in(plan: &Plan, region: &str) -> String {
     format!("{}.{:08}00", amount / 100_000_000, amount % 100_000_000)
 }
 
+/// What a GB of a gp3 disk costs in a region for a month, in dollars.
+pub(super) fn gp3_in(region: &str) -> &'static str {
+    match region {
+        "eu-central-1" => "0.0952",
+        "eu-west-1" => "0.088",
+        "ap-southeast-1" | "ap-northeast-1" => "0.096",
+        "af-south-1" => "0.1047",
+        _ => "0.08",
+    }
+}
+
 /// The id is made for each region; the slug is what the image's name begins with, before `-` and the day.
 const fn image(slug: &'static str, name: &'static str, distribution: &'static str, arch: &'static str) -> Image {
     Image { id: slug, slug, name, distribution, arch, min_disk_gib: 8 }

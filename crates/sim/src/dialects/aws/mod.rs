@@ -2,7 +2,7 @@
 //! it.
 //!
 //! Modelled: Signature Version 4 with its region and service, instances with client tokens, tags, root and extra volumes,
-//! key pairs, security groups, the default network of each region, images, types, offers and prices, paging, dry runs,
+//! key pairs, security groups, the default network of each region, images, types, offers, the prices of servers and of their disks, paging, dry runs,
 //! the vendor's error codes, request throttling for each action and region.
 //!
 //! Not modelled: networks of one's own, network interfaces apart from the first, elastic addresses (there are none),
@@ -233,6 +233,10 @@ impl Dialect for Aws {
 
     fn price(&self, plan: &Plan, region: &str) -> (String, String) {
         (data::hourly_in(plan, region), String::new())
+    }
+
+    fn disk_price(&self, region: &str) -> &'static str {
+        data::gp3_in(region)
     }
 
     fn pace(&self, kind: MachineKind) -> Pace {

@@ -7,7 +7,7 @@ use super::call::owner;
 use super::data::{self, CATALOG};
 use super::error::AwsError;
 use super::xml::Xml;
-use crate::catalog::Plan;
+use crate::catalog::{Plan, Region};
 use crate::wire::Request;
 
 /// STS GetCallerIdentity: every known key may ask.
@@ -122,8 +122,9 @@ struct ProductFilter {
     value: String,
 }
 
-/// All that is on the list is Linux on demand on shared hosts, twice: used, and reserved without being used. Whoever does
-/// not filter by `capacitystatus` finds two products for one type.
+/// The servers on the list are Linux on demand on shared hosts, twice: used, and reserved without being used. Whoever does
+/// not filter by `capacitystatus` finds two products for one type. Of disks there are two kinds, and what the faster one
+/// does beyond its baseline.
 fn get_products(asked: GetProducts) -> Result<Value, AwsError> {
     if asked.service_code != "AmazonEC2" {
         return Err(AwsError::bad("InvalidParameterException", "The service code is not valid."));
@@ -145,13 +146,17 @@ fn get_products(asked: GetProducts) -> Result<Value, AwsError> {
     let mut products = Vec::new();
     for region in CATALOG.regions {
         for plan in CATALOG.plans.iter().filter(|plan| plan.sold_in(region.id)) {
-            products.extend(
-                ["Used", "UnusedCapacityReservation"].map(|capacity| product(plan, region.id, region.name, capacity)),
-            );
+            products.extend(["Used", "UnusedCapacityReservation"].map(|capacity| server(plan, region, capacity)));
         }
+        products.extend(disks(region));
     }
     products.retain(|product| {
-        asked.filters.iter().all(|filter| product["product"]["attributes"][&filter.field] == filter.value.as_str())
+        let product = &product["product"];
+        asked.filters.iter().all(|filter| match filter.field.as_str() {
+            // It stands beside the attributes, and is a field like them.
+            "productFamily" => product["productFamily"] == filter.value.as_str(),
+            field => product["attributes"][field] == filter.value.as_str(),
+        })
     });
     let total = products.len();
     let list: Vec<String> = products.into_iter().skip(start).take(max).map(|product| product.to_string()).collect();
@@ -162,35 +167,64 @@ fn get_products(asked: GetProducts) -> Result<Value, AwsError> {
     Ok(answer)
 }
 
-fn product(plan: &Plan, region: &str, location: &str, capacity: &str) -> Value {
-    let sku = data::id("SKU", &[plan.id, region, capacity])[5..].to_ascii_uppercase();
+fn server(plan: &Plan, region: &Region, capacity: &str) -> Value {
+    let price = data::hourly_in(plan, region.id);
+    let usage = if capacity == "Used" { "BoxUsage" } else { "UnusedBox" };
+    let family = if plan.id.ends_with(".metal") { "Compute Instance (bare metal)" } else { "Compute Instance" };
+    let attributes = json!({
+        "instanceType": plan.id,
+        "vcpu": plan.vcpus.to_string(),
+        "memory": format!("{} GiB", gib(plan.memory_mib)),
+        "operatingSystem": "Linux",
+        "tenancy": "Shared",
+        "preInstalledSw": "NA",
+        "capacitystatus": capacity,
+        "licenseModel": "No License required",
+        "marketoption": "OnDemand",
+        "operation": "RunInstances",
+        "usagetype": format!("{usage}:{}", plan.id),
+        "currentGeneration": "Yes",
+    });
+    let description = format!("${price} per On Demand Linux {} Instance Hour", plan.id);
+    product(region, family, attributes, "Hrs", &price, &description)
+}
+
+/// The storage of gp3 and gp2, and the operations and throughput of gp3 beyond its baseline.
+fn disks(region: &Region) -> [Value; 4] {
+    let disk = |family: &str, kind: &str, usage: &str, unit: &str, price: &str| {
+        let attributes = json!({
+            "storageMedia": "SSD-backed",
+            "volumeType": "General Purpose",
+            "volumeApiName": kind,
+            "usagetype": format!("EBS:{usage}.{kind}"),
+            "operation": "",
+        });
+        let description = format!("${price} per {unit} of General Purpose ({kind}) in {}", region.name);
+        product(region, family, attributes, unit, price, &description)
+    };
+    [
+        disk("Storage", "gp3", "VolumeUsage", "GB-Mo", data::gp3_in(region.id)),
+        disk("Storage", "gp2", "VolumeUsage", "GB-Mo", "0.1"),
+        disk("System Operation", "gp3", "VolumeP-IOPS", "IOPS-Mo", "0.005"),
+        disk("Provisioned Throughput", "gp3", "VolumeP-Throughput", "GiBps-mo", "40.96"),
+    ]
+}
+
+fn product(region: &Region, family: &str, own: Value, unit: &str, price: &str, description: &str) -> Value {
+    let mut attributes = json!({
+        "servicecode": "AmazonEC2",
+        "regionCode": region.id,
+        "location": region.name,
+        "locationType": "AWS Region",
+    });
+    let sku = data::id("SKU", &[family, region.id, &own.to_string()])[5..].to_ascii_uppercase();
+    if let (Value::Object(all), Value::Object(own)) = (&mut attributes, own) {
+        all.extend(own);
+    }
     let term = format!("{sku}.JRTCKXETXF");
     let rate = format!("{term}.6YS6EN2CT7");
-    let price = data::hourly_in(plan, region);
-    let usage = if capacity == "Used" { "BoxUsage" } else { "UnusedBox" };
     json!({
-        "product": {
-            "productFamily": if plan.id.ends_with(".metal") { "Compute Instance (bare metal)" } else { "Compute Instance" },
-            "sku": sku,
-            "attributes": {
-                "servicecode": "AmazonEC2",
-                "regionCode": region,
-                "location": location,
-                "locationType": "AWS Region",
-                "instanceType": plan.id,
-                "vcpu": plan.vcpus.to_string(),
-                "memory": format!("{} GiB", gib(plan.memory_mib)),
-                "operatingSystem": "Linux",
-                "tenancy": "Shared",
-                "preInstalledSw": "NA",
-                "capacitystatus": capacity,
-                "licenseModel": "No License required",
-                "marketoption": "OnDemand",
-                "operation": "RunInstances",
-                "usagetype": format!("{usage}:{}", plan.id),
-                "currentGeneration": "Yes",
-            },
-        },
+        "product": { "productFamily": family, "sku": sku, "attributes": attributes },
         "serviceCode": "AmazonEC2",
         "terms": { "OnDemand": { term.clone(): {
             "offerTermCode": "JRTCKXETXF",
@@ -199,10 +233,10 @@ fn product(plan: &Plan, region: &str, location: &str, capacity: &str) -> Value {
             "termAttributes": {},
             "priceDimensions": { rate.clone(): {
                 "rateCode": rate,
-                "unit": "Hrs",
+                "unit": unit,
                 "beginRange": "0",
                 "endRange": "Inf",
-                "description": format!("${price} per On Demand Linux {} Instance Hour", plan.id),
+                "description": description,
                 "appliesTo": [],
                 "pricePerUnit": { "USD": price },
             } },

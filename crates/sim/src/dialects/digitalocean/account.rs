@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, bad_request, found, invalid, ok, page};
 use super::droplets::time;
-use crate::charges;
+use crate::invoice::sum;
 use crate::wire::{Request, Response};
 use crate::world::{Account, Resource, View};
 
@@ -35,7 +35,7 @@ pub(super) fn get(_: &Request, account: &Account, _: &mut View<'_>) -> Answer {
 }
 
 pub(super) fn balance(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
-    let usage = charges::sum(&view.charges(&account.name));
+    let usage = sum(&view.charges(&account.name));
     ok(
         200,
         &json!({
@@ -49,7 +49,7 @@ pub(super) fn balance(_: &Request, account: &Account, view: &mut View<'_>) -> An
 
 /// Nothing was ever written here, so there is the running month alone.
 pub(super) fn invoices(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
-    let (now, usage) = (time(view.now()), charges::sum(&view.charges(&account.name)));
+    let (now, usage) = (time(view.now()), sum(&view.charges(&account.name)));
     ok(
         200,
         &json!({

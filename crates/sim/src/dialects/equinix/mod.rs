@@ -19,8 +19,8 @@ use serde_json::json;
 
 use self::answer::{Answer, error, not_found, ok, refused};
 use crate::catalog::{Catalog, Plan};
-use crate::charges::Charge;
 use crate::dialect::{Dialect, Mishap};
+use crate::invoice::Charge;
 use crate::machine::{MachineKind, Pace};
 use crate::wire::{Request, Response};
 use crate::world::{Account, View};
@@ -105,7 +105,7 @@ fn list_usages(request: &Request, account: &Account, view: &mut View<'_>) -> Ans
         json!({
             "name": charge.name, "plan": charge.plan, "plan_version": charge.plan, "facility": charge.region,
             "type": "Instance", "unit": "hour", "price": charge.hourly.to_string(),
-            "quantity": charge.hours.to_string(), "total": charge.amount.to_string(),
+            "quantity": charge.hours().to_string(), "total": charge.cents().to_string(),
         })
     };
     let usages: Vec<_> = view.charges(&account.name).into_iter().map(usage).collect();

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, error, found, malformed, ok};
-use crate::charges;
+use crate::invoice::{number, sum};
 use crate::wire::Request;
 use crate::world::{Account, Resource, View};
 
@@ -28,7 +28,7 @@ pub(super) fn profile(_: &Request, account: &Account, _: &mut View<'_>) -> Answe
 
 /// All that was charged in the month: nobody pays here.
 pub(super) fn unpaid(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
-    ok(200, &json!({ "amountUnpaid": charges::number(charges::sum(&view.charges(&account.name))) }))
+    ok(200, &json!({ "amountUnpaid": number(sum(&view.charges(&account.name))) }))
 }
 
 pub(super) fn credit(_: &Request, _: &Account, _: &mut View<'_>) -> Answer {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Complaints, done, found, ok, page_of, unreadable};
 use super::instances;
-use crate::charges;
+use crate::invoice::{number, sum};
 use crate::wire::{Request, Response};
 use crate::world::{Account, Resource, View};
 
@@ -48,7 +48,7 @@ pub(super) fn account(_: &Request, account: &Account, view: &mut View<'_>) -> An
         "active_since": "2024-01-01T00:01:01",
         "active_promotions": [],
         "balance": 0,
-        "balance_uninvoiced": charges::number(charges::sum(&view.charges(&account.name))),
+        "balance_uninvoiced": number(sum(&view.charges(&account.name))),
         "billing_source": "akamai",
         "capabilities": ["Linodes"],
         "credit_card": { "expiry": "11/2032", "last_four": "1111" },

@@ -1,37 +1,44 @@
 //! Billing v2beta1: what a project consumed.
 
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, bad_argument, counted_page};
 use super::project;
-use crate::charges::Charge;
+use crate::invoice::{Charge, What};
 use crate::wire::Request;
 use crate::world::{Account, View};
 
 pub(super) fn consumptions(request: &Request, account: &Account, view: &mut View<'_>) -> Answer {
     let running = view.now().strftime("%Y-%m").to_string();
-    let month = request.query("billing_period").unwrap_or(&running);
-    if month.len() != 7 || !month.is_char_boundary(4) || &month[4..5] != "-" {
-        return Err(bad_argument("billing_period", "format", "a month such as 2026-11"));
-    }
+    let period = request.query("billing_period").unwrap_or(&running);
+    let bad = || bad_argument("billing_period", "format", "a month such as 2026-11");
+    let first = (period.len() == 7).then(|| format!("{period}-01").parse::<Date>().ok()).flatten().ok_or_else(bad)?;
     let own = request.query("project_id").is_none_or(|id| id == project(account));
-    // There are no books of other months.
-    let charges = if own && month == running { view.charges(&account.name) } else { Vec::new() };
+    let charges = match own {
+        true => view.charges_in(&account.name, (first.year(), first.month()), view.now()),
+        false => Vec::new(),
+    };
     counted_page(request, "consumptions", charges.into_iter(), |charge| body(&charge, account))
 }
 
 fn body(charge: &Charge, account: &Account) -> Value {
     let type_ = charge.plan.to_lowercase().replace('-', "_");
+    let (product, sku, category) = match charge.what {
+        What::Server => (charge.plan.as_str(), format!("/compute/{type_}/run_{}", charge.region), "Compute"),
+        What::RootDisk => ("Block Storage", format!("/storage/block/sbs_5k/{}", charge.region), "Storage"),
+        What::PublicIpv4 => ("Flexible IPv4", format!("/network/ipv4/{}", charge.region), "Network"),
+    };
     json!({
-        "product_name": charge.plan,
+        "product_name": product,
         "resource_name": charge.name,
-        "sku": format!("/compute/{type_}/run_{}", charge.region),
+        "sku": sku,
         "project_id": project(account),
-        "category_name": "Compute",
+        "category_name": category,
         "unit": "hour",
-        "billed_quantity": charge.hours.to_string(),
+        "billed_quantity": charge.hours().to_string(),
         "consumer_id": project(account),
         "project_name": account.name,
         "organization_name": account.name,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, bad_request, not_found, one, page};
 use super::servers::time;
-use crate::charges::{self, Charge};
+use crate::invoice::{Charge, number, sum};
 use crate::wire::{Request, Response};
 use crate::world::{Account, Resource, View};
 
@@ -38,7 +38,7 @@ pub(super) fn get(_: &Request, account: &Account, view: &mut View<'_>) -> Answer
             "acls": acls,
             // Negative is credit.
             "balance": -100,
-            "pending_charges": charges::number(charges::sum(&view.charges(&account.name))),
+            "pending_charges": number(sum(&view.charges(&account.name))),
             "last_payment_date": "2025-12-01T01:56:20+00:00",
             "last_payment_amount": -100,
         }),
@@ -46,16 +46,15 @@ pub(super) fn get(_: &Request, account: &Account, view: &mut View<'_>) -> Answer
 }
 
 pub(super) fn pending(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
-    let now = view.now();
     let line = |charge: Charge| {
         json!({
             "description": format!("{} ({})", charge.plan, charge.name),
-            "start_date": time(now),
-            "end_date": time(now),
-            "units": charge.hours,
+            "start_date": time(charge.from),
+            "end_date": time(charge.to),
+            "units": charge.hours(),
             "unit_type": "hours",
-            "unit_price": charges::number(charge.hourly),
-            "total": charges::number(charge.amount),
+            "unit_price": number(charge.hourly),
+            "total": number(charge.cents()),
             "product": charge.plan,
             "region": charge.region,
         })

@@ -16,6 +16,8 @@ fn account(name: &str, provider: &'static str, hourly: &str, currency: Currency,
         minimum_each_start: false,
         minimum_charge: None,
         stopped_is_billed: false,
+        from_running: false,
+        until_asked: false,
         source: "test".into(),
         as_of: Date::constant(2026, 1, 1),
     };
@@ -37,6 +39,7 @@ fn account(name: &str, provider: &'static str, hourly: &str, currency: Currency,
         rebuilt: false,
         goal: None,
         created_at: from.parse().unwrap(),
+        not_running_at: None,
         gone_at: None,
     };
     Account { record, off: Vec::new() }
