@@ -448,7 +448,7 @@ async fn a_busy_journal_is_waited_for_and_written_once() {
     }
     let Begun::New(mut held) = while_busy!(journal.intend(vec![destroy(1)], NOW, NOW)) else { panic!("it is new") };
     let held = &mut held[0];
-    let gone = Event::Gone { id: InstanceId::new("testcloud", "here", "1") };
+    let gone = Event::Gone { id: InstanceId::new("testcloud", "here", "1"), asked: None };
     while_busy!(journal.append(held, gone, NOW));
     while_busy!(journal.renew(LATER));
     while_busy!(journal.release(held));
