@@ -9,7 +9,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An ISO 4217 code, such as `USD`.
+/// A code of ISO 4217, such as `USD`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency([u8; 3]);
 
@@ -28,12 +28,10 @@ impl Currency {
 impl FromStr for Currency {
     type Err = MoneyError;
     fn from_str(text: &str) -> Result<Self, MoneyError> {
-        match text.as_bytes() {
-            &[a, b, c] if text.bytes().all(|b| b.is_ascii_alphabetic()) => {
-                Ok(Currency([a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()]))
-            }
-            _ => Err(MoneyError::NotACurrency(text.to_owned())),
-        }
+        let unknown = || MoneyError::NotACurrency(text.to_owned());
+        let code = text.to_ascii_uppercase();
+        let letters = code.as_bytes().try_into().map_err(|_| unknown())?;
+        iso_currency::Currency::from_code(&code).map(|_| Currency(letters)).ok_or_else(unknown)
     }
 }
 
@@ -70,7 +68,7 @@ pub enum MoneyError {
     Overflow,
     /// This is not a decimal number.
     NotANumber(String),
-    /// This is not a three-letter currency code.
+    /// This is no currency code.
     NotACurrency(String),
 }
 
@@ -80,7 +78,7 @@ impl fmt::Display for MoneyError {
             MoneyError::Mixed(a, b) => write!(f, "{a} and {b} cannot be added or compared without an exchange rate"),
             MoneyError::Overflow => f.write_str("the amount is too large"),
             MoneyError::NotANumber(text) => write!(f, "`{text}` is not a decimal number"),
-            MoneyError::NotACurrency(text) => write!(f, "`{text}` is not a three-letter currency code"),
+            MoneyError::NotACurrency(text) => write!(f, "`{text}` is no currency code of ISO 4217, such as USD or EUR"),
         }
     }
 }
@@ -275,6 +273,14 @@ mod tests {
 
     fn usd(text: &str) -> Money {
         Money::parse(text, Currency::USD).unwrap()
+    }
+
+    #[test]
+    fn only_codes_of_the_standard_are_currencies() {
+        assert_eq!("usd".parse(), Ok(Currency::USD));
+        for text in ["", "US", "USDT", "USE", "ÜSD", "U$D", "1"] {
+            assert_eq!(text.parse::<Currency>(), Err(MoneyError::NotACurrency(text.to_owned())));
+        }
     }
 
     #[test]

@@ -86,7 +86,8 @@ mod tests {
         for (text, why) in [
             ("EUR", "no `=`"),
             ("EUR=1.08", "second currency"),
-            ("EURO=1.08 USD", "three-letter"),
+            ("EURO=1.08 USD", "no currency code"),
+            ("EUO=1.08 USD", "`EUO` is no currency code"),
             ("EUR=x USD", "not a number"),
             ("EUR=0 USD", "above zero"),
             ("EUR=1 EUR", "itself"),
