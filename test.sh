@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# All tests of Capsule, or a part of them: ./test.sh [lint|rust|referees]...
+# All tests of Capsule, or a part of them: ./test.sh [lint|rust|referees|python]...
 #
 # Needs a Rust toolchain and a C compiler. What else the tests need comes from the package registries: Python packages
-# into .venv and .venv-focus, Prism into tests/referees/node_modules, cargo-deny into target/tools, and Debian packages
+# into .venv, .venv-focus and .venv-python, Prism into tests/referees/node_modules, cargo-deny into target/tools, and Debian packages
 # where missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -108,14 +108,23 @@ referees() {
     .venv/bin/python -m pytest -p no:cacheprovider tests/referees
 }
 
+python() {
+    tool_python .venv-python crates/python/tests/requirements.txt
+    say "Python module"
+    cargo build --package capsule-python --locked --quiet
+    ln -sf "$(realpath "$target")/debug/lib_native.so" crates/python/python/capsule_package/_native.abi3.so
+    say "Python package"
+    .venv-python/bin/python -m pytest crates/python
+}
+
 command -v cargo >/dev/null || die "cargo is missing. Install the Rust toolchain first."
 command -v cc >/dev/null || die "cc is missing. Install a C compiler first; on Debian it is in the package gcc."
 
-[ "$#" -gt 0 ] || set -- lint rust referees
+[ "$#" -gt 0 ] || set -- lint rust referees python
 for part in "$@"; do
     case "$part" in
-    lint | rust | referees) ;;
-    *) die "there is no part \`$part\`. The parts are lint, rust and referees." ;;
+    lint | rust | referees | python) ;;
+    *) die "there is no part \`$part\`. The parts are lint, rust, referees and python." ;;
     esac
 done
 for part in "$@"; do "$part"; done

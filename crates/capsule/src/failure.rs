@@ -1,7 +1,6 @@
 //! How a command ends when it does not end well.
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use capsule_core::{Error, ErrorKind};
 
@@ -38,7 +37,7 @@ impl Failure {
     }
 
     /// Tells the user on stderr and gives the exit code.
-    pub fn report(self, json: bool) -> ExitCode {
+    pub fn report(self, json: bool) -> u8 {
         let mut err = std::io::stderr().lock();
         // Nobody is left to tell if stderr is closed.
         for error in &self.errors {
@@ -48,7 +47,7 @@ impl Failure {
                 writeln!(err, "{}", text(error))
             };
         }
-        ExitCode::from(self.code)
+        self.code
     }
 }
 

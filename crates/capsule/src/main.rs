@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    capsule::run(std::env::args_os())
+    ExitCode::from(capsule::run(std::env::args_os()))
 }

@@ -1,0 +1,22 @@
+"""What every test of the package starts from: a home and an environment of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home; nobody's keys; the simulated clouds, fast."""
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_TOKEN", "_ENDPOINT")) or name.startswith(("CAPSULE_", "AWS_", "SCW_", "OPENMESH_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "capsule"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "python"))
+    monkeypatch.setenv("CAPSULE_SANDBOX", "1")
+    monkeypatch.setenv("CAPSULE_SANDBOX_SPEED", "10000")
+    return tmp_path / "capsule"
