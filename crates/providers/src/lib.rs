@@ -9,6 +9,7 @@
 
 pub mod aws;
 pub mod digitalocean;
+mod elsewhere;
 pub mod equinix;
 pub mod hivelocity;
 pub mod linode;
@@ -19,4 +20,5 @@ mod script;
 pub mod templates;
 pub mod vultr;
 
+pub use elsewhere::{Elsewhere, Resource};
 pub use registry::{Connecting, Entry, all, find};

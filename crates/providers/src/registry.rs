@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use capsule_core::{Connect, Descriptor, Error, ErrorKind, Provider, Result, Settings};
 
-use crate::{aws, digitalocean, equinix, hivelocity, linode, scaleway, vultr};
+use crate::{Elsewhere, aws, digitalocean, equinix, hivelocity, linode, scaleway, vultr};
 
 /// A provider that can be connected to.
 #[derive(Debug)]
 pub struct Entry {
     /// Who it is.
     pub descriptor: &'static Descriptor,
+    /// How other programs know its servers.
+    pub elsewhere: &'static Elsewhere,
     /// Whether the settings name, or the machine holds, credentials that no setting requires.
     ambient: fn(&Settings) -> bool,
     /// Brings its driver to life. Checks the settings; sends nothing.
@@ -20,8 +22,12 @@ pub struct Entry {
 
 impl Entry {
     /// A provider whose required settings are all that it needs.
-    const fn new(descriptor: &'static Descriptor, connect: fn(Connect) -> Connecting) -> Self {
-        Entry { descriptor, ambient: |_| true, connect }
+    const fn new(
+        descriptor: &'static Descriptor,
+        elsewhere: &'static Elsewhere,
+        connect: fn(Connect) -> Connecting,
+    ) -> Self {
+        Entry { descriptor, elsewhere, ambient: |_| true, connect }
     }
 
     /// Whether there is enough to try a call with.
@@ -35,13 +41,13 @@ impl Entry {
 pub type Connecting = Pin<Box<dyn Future<Output = Result<Arc<dyn Provider>>> + Send>>;
 
 static PROVIDERS: &[Entry] = &[
-    Entry::new(&hivelocity::DESCRIPTOR, hivelocity::connect),
-    Entry::new(&digitalocean::DESCRIPTOR, digitalocean::connect),
-    Entry::new(&vultr::DESCRIPTOR, vultr::connect),
-    Entry { descriptor: &aws::DESCRIPTOR, ambient: aws::has_credentials, connect: aws::connect },
-    Entry::new(&equinix::DESCRIPTOR, equinix::connect),
-    Entry::new(&linode::DESCRIPTOR, linode::connect),
-    Entry::new(&scaleway::DESCRIPTOR, scaleway::connect),
+    Entry::new(&hivelocity::DESCRIPTOR, &hivelocity::ELSEWHERE, hivelocity::connect),
+    Entry::new(&digitalocean::DESCRIPTOR, &digitalocean::ELSEWHERE, digitalocean::connect),
+    Entry::new(&vultr::DESCRIPTOR, &vultr::ELSEWHERE, vultr::connect),
+    Entry { ambient: aws::has_credentials, ..Entry::new(&aws::DESCRIPTOR, &aws::ELSEWHERE, aws::connect) },
+    Entry::new(&equinix::DESCRIPTOR, &equinix::ELSEWHERE, equinix::connect),
+    Entry::new(&linode::DESCRIPTOR, &linode::ELSEWHERE, linode::connect),
+    Entry::new(&scaleway::DESCRIPTOR, &scaleway::ELSEWHERE, scaleway::connect),
 ];
 
 /// Every provider, in the order that tables show them.

@@ -31,6 +31,7 @@ use secrecy::ExposeSecret;
 use self::api::Api;
 use self::credentials::Keys;
 use crate::registry::Connecting;
+use crate::{Elsewhere, Resource};
 
 /// Who it is.
 pub static DESCRIPTOR: Descriptor = Descriptor {
@@ -86,6 +87,13 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
                and pricing:GetProducts, ssm:GetParameter and ssm:GetParameters for prices and current images.",
     docs: "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/",
     tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
+};
+
+/// How other programs know its servers. Images let in a user of their own; an AMI's id does not tell which.
+pub(crate) static ELSEWHERE: Elsewhere = Elsewhere {
+    user: "ubuntu",
+    users: &[("debian", "admin")],
+    ..Elsewhere::new("hashicorp/aws", |id| Resource { kind: "aws_instance", id: id.native.clone() })
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
 use self::api::{Api, Ident, Which};
-use crate::Connecting;
+use crate::{Connecting, Elsewhere, Resource};
 
 /// Who it is.
 pub static DESCRIPTOR: Descriptor = Descriptor {
@@ -52,6 +52,10 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     docs: "https://docs.digitalocean.com/reference/api/digitalocean/",
     tariffs: &[&billing::VIRTUAL],
 };
+
+/// How other programs know its servers.
+pub(crate) static ELSEWHERE: Elsewhere =
+    Elsewhere::new("digitalocean/digitalocean", |id| Resource { kind: "digitalocean_droplet", id: id.native.clone() });
 
 static CAPABILITIES: Capabilities = Capabilities {
     kinds: &[PlanKind::Virtual],

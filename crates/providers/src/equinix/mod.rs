@@ -23,7 +23,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
 use self::api::Api;
-use crate::Connecting;
+use crate::{Connecting, Elsewhere, Resource};
 
 /// Who it is.
 pub static DESCRIPTOR: Descriptor = Descriptor {
@@ -52,6 +52,10 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     docs: "https://deploy.equinix.com/developers/api/metal/",
     tariffs: &[&billing::BARE_METAL],
 };
+
+/// How other programs know its servers.
+pub(crate) static ELSEWHERE: Elsewhere =
+    Elsewhere::new("equinix/equinix", |id| Resource { kind: "equinix_metal_device", id: id.native.clone() });
 
 static CAPABILITIES: Capabilities = Capabilities {
     kinds: &[PlanKind::BareMetal],

@@ -24,7 +24,7 @@ use http::HeaderName;
 
 use self::api::{Api, Family};
 use self::orders::Memory;
-use crate::Connecting;
+use crate::{Connecting, Elsewhere, Resource};
 
 /// Who it is.
 pub static DESCRIPTOR: Descriptor = Descriptor {
@@ -44,6 +44,13 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     docs: "https://developers.hivelocity.net/reference/introduction",
     tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
 };
+
+/// How other programs know its servers. The Terraform provider has one resource for servers of both kinds, and does not say
+/// whether it can be imported (?).
+pub(crate) static ELSEWHERE: Elsewhere = Elsewhere::new("hivelocity/hivelocity", |id| Resource {
+    kind: "hivelocity_bare_metal_device",
+    id: id.native.clone(),
+});
 
 static CAPABILITIES: Capabilities = Capabilities {
     kinds: &[PlanKind::Virtual, PlanKind::BareMetal],

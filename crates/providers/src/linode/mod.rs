@@ -20,7 +20,7 @@ use futures_util::future::try_join4;
 use secrecy::{ExposeSecret, SecretString};
 
 use self::api::{Api, Filter};
-use crate::Connecting;
+use crate::{Connecting, Elsewhere, Resource};
 
 /// Who it is.
 pub static DESCRIPTOR: Descriptor = Descriptor {
@@ -49,6 +49,10 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     docs: "https://techdocs.akamai.com/linode-api/reference/api",
     tariffs: &[&billing::VIRTUAL],
 };
+
+/// How other programs know its servers.
+pub(crate) static ELSEWHERE: Elsewhere =
+    Elsewhere::new("linode/linode", |id| Resource { kind: "linode_instance", id: id.native.clone() });
 
 static CAPABILITIES: Capabilities = Capabilities {
     kinds: &[PlanKind::Virtual],

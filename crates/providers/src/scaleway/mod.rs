@@ -27,7 +27,7 @@ use tokio::sync::Mutex;
 use self::api::Api;
 use self::convert::Seen;
 use self::offers::Shelf;
-use crate::Connecting;
+use crate::{Connecting, Elsewhere, Resource};
 
 /// Who it is.
 pub static DESCRIPTOR: Descriptor = Descriptor {
@@ -65,6 +65,12 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     docs: "https://www.scaleway.com/en/developers/api/instances/",
     tariffs: &[&billing::VIRTUAL],
 };
+
+/// How other programs know its servers.
+pub(crate) static ELSEWHERE: Elsewhere = Elsewhere::new("scaleway/scaleway", |id| Resource {
+    kind: "scaleway_instance_server",
+    id: format!("{}/{}", id.region, id.native),
+});
 
 static CAPABILITIES: Capabilities = Capabilities {
     kinds: &[PlanKind::Virtual],

@@ -107,6 +107,16 @@ fn native_id(kind: Kind, id: &str) -> String {
     }
 }
 
+/// Whether our id is that of bare metal.
+pub(super) fn is_metal(id: &InstanceId) -> bool {
+    id.native.starts_with(METAL)
+}
+
+/// The vendor's own id in ours.
+pub(super) fn uuid(id: &InstanceId) -> &str {
+    id.native.strip_prefix(METAL).unwrap_or(&id.native)
+}
+
 /// Kind and UUID of a server: the way back from our id.
 pub(super) fn locate(id: &InstanceId) -> Result<(Kind, &str)> {
     let (kind, uuid) = match id.native.strip_prefix(METAL) {

@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 
 use self::api::{Api, Kind};
 use self::convert::Ask;
-use crate::Connecting;
+use crate::{Connecting, Elsewhere, Resource};
 
 /// Who it is.
 pub static DESCRIPTOR: Descriptor = Descriptor {
@@ -41,6 +41,15 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
         IPv4 and IPv6. The key of a sub-user needs the rights subscriptions_view, provisioning and subscriptions.",
     docs: "https://www.vultr.com/api/",
     tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
+};
+
+/// How other programs know its servers.
+pub(crate) static ELSEWHERE: Elsewhere = Elsewhere {
+    native: convert::uuid,
+    ..Elsewhere::new("vultr/vultr", |id| Resource {
+        kind: if convert::is_metal(id) { "vultr_bare_metal_server" } else { "vultr_instance" },
+        id: convert::uuid(id).to_owned(),
+    })
 };
 
 static CAPABILITIES: Capabilities = Capabilities {
