@@ -52,6 +52,10 @@ pub enum Format {
     Table,
     /// For programs: one document with stable keys.
     Json,
+    /// The same document for programs and people.
+    Yaml,
+    /// Its table, for spreadsheets: a row for each server, plan and so on.
+    Csv,
 }
 
 /// Every command.
@@ -79,6 +83,10 @@ pub enum Command {
     Orphans(commands::orphans::Orphans),
     Adopt(commands::adopt::Adopt),
     Rebuild(commands::rebuild::Rebuild),
+    Inventory(commands::inventory::Inventory),
+    Import(commands::import::Import),
+    Export(commands::export::Export),
+    SshConfig(commands::ssh_config::SshConfig),
     Sandbox(commands::sandbox::Sandbox),
     Verify(commands::verify::Verify),
     Health(commands::health::Health),
@@ -86,4 +94,7 @@ pub enum Command {
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     Man(commands::man::Man),
+    Openmesh(commands::openmesh::Openmesh),
+    #[command(hide = true)]
+    Nixos(commands::openmesh::Nixos),
 }

@@ -27,6 +27,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     output::trace(cli.global.verbose);
+    output::set_format(cli.global.output);
     let json = cli.global.output == cli::Format::Json;
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

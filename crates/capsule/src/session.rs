@@ -191,9 +191,9 @@ impl Session {
         .await
     }
 
-    /// Whether results are wanted as JSON.
+    /// Whether results are wanted as a document for programs, of which [`output::json`] knows the format.
     pub fn json(&self) -> bool {
-        self.global.output == Format::Json
+        self.global.output != Format::Table
     }
 
     /// Whether the clouds are simulated.

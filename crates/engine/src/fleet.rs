@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use capsule_core::{
-    Error, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, Price, ProviderId, Result, Scope, Token, tags,
+    Error, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, Price, ProviderId, Result, Scope, Tags, Token,
+    tags,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -31,6 +32,8 @@ pub struct Adopt {
     pub price: Option<Price>,
     /// What it is meant to be, for whoever looks at it.
     pub goal: Option<Value>,
+    /// Tags that the inventory has beside those at the vendor, which win.
+    pub tags: Tags,
 }
 
 /// What one provider shows of ours, set against the journal.
@@ -297,10 +300,15 @@ fn missing(
 
 /// What takes a server into the inventory.
 fn adoption(instance: &Instance, foreign: bool, how: Adopt) -> Intent {
-    let own = instance.tags.iter().filter(|(key, _)| !tags::RESERVED.contains(key));
+    let mut own = how.tags;
+    instance.tags.iter().for_each(|(key, value)| own.insert(key, value));
     Intent::Adopt {
         server: Server::seen(how.name.as_deref().unwrap_or(&instance.name), instance),
-        tags: own.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        tags: own
+            .iter()
+            .filter(|(key, _)| !tags::RESERVED.contains(key))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
         token: instance.tags.token().and_then(|token| token.parse().ok()),
         foreign,
         price: how.price.map(Box::new),

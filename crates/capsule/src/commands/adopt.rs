@@ -70,7 +70,7 @@ async fn at_provider(session: &Session, engine: &Engine, args: &Adopt) -> Result
             .with_hint("`capsule list` shows those that there are.")
     })?;
     let price = price(session, &instance).await;
-    let how = How { name: args.name.clone(), foreign: args.foreign, price, goal: None };
+    let how = How { name: args.name.clone(), foreign: args.foreign, price, ..How::default() };
     engine.adopt(instance, how).await.map_err(|error| match error.kind() {
         ErrorKind::Forbidden => {
             error.with_kind(ErrorKind::Invalid).with_hint("Add --foreign to adopt it all the same.")

@@ -80,7 +80,7 @@ pub(super) async fn adopt(session: &Session, engine: &Engine, what: Host<'_>) ->
         Probe::Offline => output::note("warning: there is no way to it from here."),
     }
     let goal = Goal::existing(what.owner, domain).to_value();
-    let how = How { name: Some(name.to_owned()), foreign: true, price: None, goal: Some(goal) };
+    let how = How { name: Some(name.to_owned()), foreign: true, goal: Some(goal), ..How::default() };
     engine.adopt(seen, how).await
 }
 

@@ -1,4 +1,4 @@
-//! Asking before something is deleted.
+//! Asking before something is deleted, or ordered by a command that always asked.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -18,6 +18,23 @@ pub(super) fn delete(what: &str) -> Result<(), Failure> {
     match answer(&format!("Delete {what}? [y/N] "))?.to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was deleted."), 1)),
+    }
+}
+
+/// Asks on a terminal whether to carry out a command that orders.
+///
+/// # Errors
+/// What says that nothing was ordered: nobody can be asked, or the answer was no.
+pub(super) fn order(command: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        let message = "Nothing was ordered: this asks first, and nobody can be asked.";
+        return Err(Error::new(ErrorKind::Config, message)
+            .with_hint(format!("Add --yes, or use `{command}`, which does not ask."))
+            .into());
+    }
+    match answer("Order it? [y/N] ")?.to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was ordered."), 1)),
     }
 }
 

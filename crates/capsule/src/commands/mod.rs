@@ -13,11 +13,16 @@ pub mod delete;
 pub mod deploy;
 pub mod doctor;
 pub mod expire;
+pub mod export;
 mod finish;
 pub mod health;
 pub mod images;
+pub mod import;
+pub mod inventory;
+mod known;
 pub mod list;
 pub mod man;
+pub mod openmesh;
 pub mod ops;
 pub mod orphans;
 pub mod plans;
@@ -30,6 +35,7 @@ pub mod regions;
 pub mod resume;
 pub mod sandbox;
 pub mod show;
+pub mod ssh_config;
 mod suited;
 mod target;
 pub mod verify;
@@ -50,9 +56,12 @@ pub type Outcome = Result<(), Failure>;
 /// The failure with its exit code.
 pub async fn run(cli: Cli) -> Outcome {
     match cli.command {
-        // These two need no home and no settings.
+        // These need no home and no settings.
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
+        Command::Openmesh(args) => openmesh::run(cli.global, args.words()).await,
+        Command::Nixos(args) => openmesh::run(cli.global, args.words()).await,
+        Command::Xnode(args) if args.is_original() => openmesh::run(cli.global, args.words()).await,
         command => {
             let session = Session::open(cli.global)?;
             match command {
@@ -76,13 +85,19 @@ pub async fn run(cli: Cli) -> Outcome {
                 Command::Orphans(args) => orphans::run(&session, &args).await,
                 Command::Adopt(args) => adopt::run(&session, &args).await,
                 Command::Rebuild(args) => rebuild::run(&session, &args).await,
+                Command::Inventory(args) => inventory::run(&session, &args).await,
+                Command::Import(args) => import::run(&session, &args).await,
+                Command::Export(args) => export::run(&session, &args).await,
+                Command::SshConfig(args) => ssh_config::run(&session, &args).await,
                 Command::Resume(args) => resume::run(&session, &args).await,
                 Command::Sandbox(args) => sandbox::run(&session, &args).await,
                 Command::Verify(args) => verify::run(&session, &args).await,
                 Command::Health(args) => health::run(&session, &args).await,
                 Command::Xnode(args) => xnode::run(&session, *args).await,
                 Command::Doctor(args) => doctor::run(&session, &args).await,
-                Command::Completions(_) | Command::Man(_) => unreachable!("carried out above"),
+                Command::Completions(_) | Command::Man(_) | Command::Openmesh(_) | Command::Nixos(_) => {
+                    unreachable!("carried out above")
+                }
             }
         }
     }

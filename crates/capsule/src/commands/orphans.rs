@@ -93,7 +93,7 @@ pub(super) async fn run(session: &Session, args: &Orphans) -> Outcome {
     let (mut adopted, mut outcomes, mut removed) = (Vec::new(), Vec::new(), Vec::new());
     if args.adopt {
         for orphan in &orphans {
-            let how = Adopt { name: None, foreign: false, price: orphan.price.clone(), goal: None };
+            let how = Adopt { price: orphan.price.clone(), ..Adopt::default() };
             match engine.adopt(orphan.instance.clone(), how).await {
                 Ok(record) => adopted.push(record),
                 Err(error) => errors.push(error.context(format!("{} was not adopted", orphan.instance.id))),

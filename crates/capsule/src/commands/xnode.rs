@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,10 +71,26 @@ enum XnodeCommand {
         #[arg(long, value_name = "TIME", value_parser = super::deploy::duration, default_value = "30m")]
         timeout: Duration,
     },
+    #[command(external_subcommand)]
+    Original(Vec<OsString>),
+}
+
+impl Xnode {
+    /// Whether it is none of today's commands: the original had more.
+    pub(super) fn is_original(&self) -> bool {
+        matches!(self.command, XnodeCommand::Original(_))
+    }
+
+    /// The words of a command of the original.
+    pub(super) fn words(self) -> Vec<OsString> {
+        let rest = if let XnodeCommand::Original(words) = self.command { words } else { Vec::new() };
+        std::iter::once("xnode".into()).chain(rest).collect()
+    }
 }
 
 pub(super) async fn run(session: &Session, args: Xnode) -> Outcome {
     match args.command {
+        XnodeCommand::Original(_) => unreachable!("carried out before there is a session"),
         XnodeCommand::UserData { xnode, user_data } => show_user_data(session, &xnode, user_data.as_deref()),
         XnodeCommand::Login { owner, domain, print, at, signature_file } => {
             let owner = match owner {

@@ -2,9 +2,11 @@
 
 mod csv;
 mod progress;
+mod rendered;
 mod table;
 
 use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use capsule_core::{Error, ErrorKind, Money, Price, Result};
@@ -14,12 +16,35 @@ use serde::Serialize;
 pub use self::csv::Csv;
 pub use self::progress::Progress;
 pub use self::table::Table;
+use crate::cli::Format;
 
-/// Prints one JSON document.
+/// How this run prints its result: stdout has one format from its first byte to its last.
+static FORMAT: Mutex<Format> = Mutex::new(Format::Json);
+
+/// Says how this run prints its result.
+pub fn set_format(format: Format) {
+    *FORMAT.lock().expect("no panic happens under this lock") = format;
+}
+
+/// Prints a command's one document, in whichever format for programs was asked for.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if stdout cannot be written, unless nobody reads it any more.
 pub fn json(value: &impl Serialize) -> Result<()> {
+    let written = || serde_json::to_string(value).expect("a result can be written as JSON");
+    let format = *FORMAT.lock().expect("no panic happens under this lock");
+    match format {
+        Format::Csv => text(&rendered::csv(&written())),
+        Format::Yaml => text(&rendered::yaml(&written())),
+        Format::Table | Format::Json => document(value),
+    }
+}
+
+/// Prints one JSON document, whatever was asked for.
+///
+/// # Errors
+/// As [`json`].
+pub fn document(value: &impl Serialize) -> Result<()> {
     let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let written = serde_json::to_writer(&mut out, value)
         .map_err(std::io::Error::from)

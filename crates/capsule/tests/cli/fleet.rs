@@ -10,7 +10,7 @@ use crate::program::Program;
 const DEPLOY: [&str; 4] = ["--min-cpu", "1", "--provider", "digitalocean"];
 
 /// Changes the simulated clouds behind everybody's back.
-fn meanwhile<T>(program: &Program, change: impl FnOnce(&mut World) -> T) -> T {
+pub(crate) fn meanwhile<T>(program: &Program, change: impl FnOnce(&mut World) -> T) -> T {
     let clock = Arc::new(capsule_core::SystemClock);
     Sim::open(&program.home().join("sandbox/world.json"), clock, Options::default()).unwrap().edit(change).unwrap()
 }

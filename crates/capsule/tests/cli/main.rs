@@ -3,6 +3,7 @@
 mod bad_input;
 mod catalogue;
 mod crash;
+mod elsewhere;
 mod fleet;
 mod interrupt;
 mod limits;
@@ -16,4 +17,5 @@ mod sandbox;
 mod secrets;
 mod shared_journal;
 mod templates;
+mod way_over;
 mod xnode;

@@ -54,7 +54,7 @@ const FOCUS: [&str; 34] = [
 /// What a day cost is a sum of a plan with its minimum and cap, a disk and an address, so there is no unit price of it;
 /// the vendor's number of the account is not known here, so the provider stands for it; and no invoice is.
 pub(super) fn focus(days: &[Day<'_>], now: Timestamp) -> String {
-    let mut csv = Csv::new(&FOCUS);
+    let mut csv = Csv::new(FOCUS);
     for Day { account, day, amount } in days {
         let record = &account.record;
         let (provider, region, plan) = (&record.id.provider, &record.id.region, &record.plan);
@@ -101,7 +101,7 @@ pub(super) fn focus(days: &[Day<'_>], now: Timestamp) -> String {
         };
         csv.row(FOCUS.map(cell));
     }
-    csv.text().to_owned()
+    csv.text()
 }
 
 /// How many hours of a day a server was there, or on where only that costs.
@@ -123,7 +123,7 @@ fn midnight(day: Date) -> String {
 
 /// The groups of the table, a row for each currency.
 pub(super) fn groups(title: &str, groups: &[Group]) -> String {
-    let mut csv = Csv::new(&[title, "servers", "living", "unpriced", "currency", "actual", "forecast"]);
+    let mut csv = Csv::new([title, "servers", "living", "unpriced", "currency", "actual", "forecast"]);
     for group in groups {
         let head = [&group.key, &group.servers.to_string(), &group.living.to_string(), &group.unpriced.to_string()];
         let head = head.map(ToOwned::to_owned);
@@ -138,12 +138,12 @@ pub(super) fn groups(title: &str, groups: &[Group]) -> String {
             csv.row(head.into_iter().chain([String::new(), String::new(), String::new()]));
         }
     }
-    csv.text().to_owned()
+    csv.text()
 }
 
 /// What each server cost on each day.
 pub(super) fn days(days: &[Day<'_>]) -> String {
-    let mut csv = Csv::new(&["day", "provider", "region", "id", "name", "plan", "currency", "amount"]);
+    let mut csv = Csv::new(["day", "provider", "region", "id", "name", "plan", "currency", "amount"]);
     for Day { account, day, amount } in days {
         let record = &account.record;
         csv.row([
@@ -157,5 +157,5 @@ pub(super) fn days(days: &[Day<'_>]) -> String {
             amount.amount().normalize().to_string(),
         ]);
     }
-    csv.text().to_owned()
+    csv.text()
 }
