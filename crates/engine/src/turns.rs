@@ -15,10 +15,14 @@ pub(crate) async fn one_at_the_journal<F: Future>(
     is_writing: impl Fn() -> bool,
 ) -> Vec<F::Output> {
     let mut runs: Vec<Pin<Box<MaybeDone<F>>>> = runs.into_iter().map(|run| Box::pin(maybe_done(run))).collect();
-    let mut writer = None;
+    let mut writer: Option<usize> = None;
     poll_fn(|context| {
-        if !is_writing() {
-            writer = None;
+        // Whoever was there last may be the next already, and has not been told yet.
+        if !is_writing()
+            && let Some(number) = writer.take()
+        {
+            let _ = runs[number].as_mut().poll(context);
+            writer = is_writing().then_some(number);
         }
         let (mut all_over, mut stood_still) = (true, false);
         for (number, run) in runs.iter_mut().enumerate() {
