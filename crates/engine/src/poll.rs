@@ -120,7 +120,8 @@ impl Cloud {
     }
 
     /// What carries one of these tokens, beside the servers that are waited for, by a list begun after `after`. Where
-    /// many operations are under way, one list serves them all.
+    /// many operations are under way, one list serves them all: none is begun soon after another, so that whoever comes
+    /// to doubt within one interval waits for the same.
     pub(crate) async fn under(&self, tokens: &[Token], after: Timestamp) -> Result<Vec<Instance>> {
         let before = self.begun.load(Ordering::SeqCst);
         let turn = self.turn.lock().await;
@@ -131,8 +132,20 @@ impl Cloud {
             drop(turn);
             return self.provider.list(&Scope::Token(token.clone())).await;
         }
+        self.clock.sleep(self.until_next_list()).await;
+        if let Some(shown) = self.shown(tokens, before, after) {
+            return shown;
+        }
         self.list_ours(&BTreeSet::new()).await?;
         self.shown(tokens, before, after).unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// A little more than the interval after the last list of all that is ours: where servers are waited for as well, the
+    /// next round's list comes first and serves here too.
+    fn until_next_list(&self) -> Duration {
+        let ours = self.ours.lock().expect("no panic happens under this lock");
+        let due = ours.as_ref().map(|ours| later(ours.began, self.interval() * 6 / 5));
+        due.and_then(|due| Duration::try_from(due.duration_since(self.clock.now())).ok()).unwrap_or_default()
     }
 
     /// What the last list of all that is ours showed under these tokens, if it is new enough.

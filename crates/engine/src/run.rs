@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
         let cloud = self.inner.cloud(&provider).await?;
         self.busy.get_or_insert_with(|| cloud.enter());
         let began = self.inner.clock.now();
-        let found = match cloud.under(std::slice::from_ref(token), began).await {
+        let found = match self.under(&cloud, std::slice::from_ref(token), began).await {
             Ok(found) => found,
             Err(error) => return self.bear(error, &cloud).await,
         };
@@ -161,6 +161,15 @@ impl<'a> Run<'a> {
         self.tell_all("looking whether the create call took effect");
         self.pause_until(visible_by.min(later(began, cloud.timing.poll_interval))).await;
         Ok(())
+    }
+
+    /// What carries one of these tokens by a list begun after `after`, unless the time given is over first.
+    async fn under(&self, cloud: &Cloud, tokens: &[Token], after: Timestamp) -> Result<Vec<Instance>> {
+        tokio::select! {
+            biased;
+            found = cloud.under(tokens, after) => found,
+            () = self.inner.clock.until(self.give_up_at.unwrap_or(Timestamp::MAX)) => Err(self.out_of_time()),
+        }
     }
 
     async fn ask_power(&mut self, to: Power) -> Result<()> {
@@ -439,7 +448,7 @@ impl<'a> Run<'a> {
         let mut extras = Vec::new();
         for (provider, tokens) in tokens {
             let cloud = self.inner.cloud(&provider).await?;
-            match cloud.under(&tokens, since).await {
+            match self.under(&cloud, &tokens, since).await {
                 Ok(found) => extras.extend(flow::match_names(&self.held.state, &found).extras),
                 Err(error) => return self.bear(error, &cloud).await,
             }

@@ -2,7 +2,8 @@
 //! answers get lost, vendors fail, and processes are killed. After each, the property is checked: never twice, never lost.
 //!
 //! `CAPSULE_WORLDS=N` lives through so many worlds, `CAPSULE_INTENTS=N` through as many as it takes, `CAPSULE_SEED=N`
-//! begins there; a violation tells its seed, the smallest plan that still shows it, and what happened in its order.
+//! begins there, `CAPSULE_CROWD=N` lets a deploy ask for up to so many names more than one (1), `CAPSULE_HANDS=N` uses so
+//! many threads (2); a violation tells its seed, the smallest plan that still shows it, and what happened in its order.
 
 #![allow(clippy::print_stdout, reason = "figures for whoever asks with --nocapture")]
 
@@ -13,6 +14,7 @@ mod postgres;
 mod process;
 mod replicas;
 mod stage;
+mod storm;
 mod world;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,8 @@ use plan::{Cloud, Plan};
 use world::{Ground, Sabotage, Story};
 
 const WORLDS: u64 = 2_000;
+/// Says how far it is after so many.
+const PROGRESS: u64 = 1_000;
 
 /// Leases that protect nobody: each is over in the moment in which it is taken.
 const UNGUARDED: &str = "
@@ -53,20 +57,14 @@ const CREATES: [(&str, &str); 7] = [
 
 #[test]
 fn worlds_hold() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("it is a number"));
     let (first, intents) = (number("CAPSULE_SEED").unwrap_or(1), number("CAPSULE_INTENTS"));
     let worlds = number("CAPSULE_WORLDS").unwrap_or(if intents.is_some() { u64::MAX } else { WORLDS });
+    let crowd = number("CAPSULE_CROWD").unwrap_or(1);
     let clock = capsule_core::SystemClock;
     let began = clock.now();
-    let (sum, violated) = search(first, worlds, intents.unwrap_or(u64::MAX), Sabotage::Nothing);
+    let (sum, violated) = search(first, worlds, intents.unwrap_or(u64::MAX), crowd, Sabotage::Nothing);
     println!(
-        "{} worlds, {} intents, {} faults, {} crashes, {} servers, {} requests in {:.0} s: {} violations",
-        sum.worlds,
-        sum.intents,
-        sum.faults,
-        sum.crashes,
-        sum.servers,
-        sum.requests,
+        "{sum} in {:.0} s: {} violations",
         clock.now().duration_since(began).as_secs_f64(),
         u8::from(violated.is_some())
     );
@@ -80,7 +78,7 @@ fn worlds_hold() {
 #[test]
 fn a_seed_is_one_story() {
     for seed in 1..=30 {
-        let plan = Plan::draw(seed, &ground().clouds);
+        let plan = Plan::draw(seed, &ground().clouds, 1);
         let once = block_on(&plan, Sabotage::Nothing, true);
         let twice = block_on(&plan, Sabotage::Nothing, true);
         assert_eq!(once.trace, twice.trace, "seed {seed}");
@@ -91,7 +89,7 @@ fn a_seed_is_one_story() {
 /// A resume that waited for the lease of one operation let those run out that it held already.
 #[test]
 fn who_waits_for_one_operation_keeps_the_others() {
-    let story = block_on(&Plan::draw(200_021, &ground().clouds), Sabotage::Nothing, false);
+    let story = block_on(&Plan::draw(200_021, &ground().clouds, 1), Sabotage::Nothing, false);
     assert!(story.violations.is_empty(), "{:#?}", story.violations);
 }
 
@@ -107,7 +105,7 @@ fn a_post_that_is_sent_again_is_noticed() {
 
 /// What is found within a few hundred worlds.
 fn noticed(sabotage: Sabotage) -> String {
-    let (_, violated) = search(1, 400, u64::MAX, sabotage);
+    let (_, violated) = search(1, 400, u64::MAX, 1, sabotage);
     let (plan, story) = violated.unwrap_or_else(|| panic!("{sabotage:?} goes unnoticed"));
     shrink(plan, story, sabotage).1.violations.join("\n")
 }
@@ -127,20 +125,35 @@ struct Sum {
     requests: u64,
 }
 
+impl std::fmt::Display for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Sum { worlds, intents, faults, crashes, servers, requests } = self;
+        write!(
+            f,
+            "{worlds} worlds, {intents} intents, {faults} faults, {crashes} crashes, {servers} servers, {requests} requests"
+        )
+    }
+}
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("it is a number"))
+}
+
 /// Lives through worlds from a seed on, until something is violated or there were as many worlds or intents as wanted.
-fn search(first: u64, worlds: u64, intents: u64, sabotage: Sabotage) -> (Sum, Option<(Plan, Story)>) {
+fn search(first: u64, worlds: u64, intents: u64, crowd: u64, sabotage: Sabotage) -> (Sum, Option<(Plan, Story)>) {
     let (next, over) = (AtomicU64::new(first), AtomicBool::new(false));
     let (sum, violated) = (Mutex::new(Sum::default()), Mutex::new(None));
     let ground = ground();
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..number("CAPSULE_HANDS").unwrap_or(2) {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed - first >= worlds {
                         break;
                     }
-                    let plan = Plan::draw(seed, &ground.clouds);
+                    let plan = Plan::draw(seed, &ground.clouds, crowd);
                     let story = block_on(&plan, sabotage, false);
                     let mut sum = sum.lock().unwrap();
                     sum.worlds += 1;
@@ -149,6 +162,9 @@ fn search(first: u64, worlds: u64, intents: u64, sabotage: Sabotage) -> (Sum, Op
                     sum.crashes += story.crashes;
                     sum.servers += story.servers;
                     sum.requests += story.requests;
+                    if sum.worlds.is_multiple_of(PROGRESS) {
+                        println!("up to seed {seed}: {sum}");
+                    }
                     if !story.violations.is_empty() {
                         *violated.lock().unwrap() = Some((plan, story));
                     }

@@ -59,12 +59,14 @@ pub(crate) struct Cloud {
 }
 
 impl Plan {
-    pub(crate) fn draw(seed: u64, clouds: &[Cloud]) -> Plan {
+    /// Each deploy asks for up to `crowd` names more than one; what goes wrong grows with that.
+    pub(crate) fn draw(seed: u64, clouds: &[Cloud], crowd: u64) -> Plan {
+        let more = crowd.max(1) - 1;
         let mut dice = Dice::new(seed ^ 0x7a6f_726c_6473);
         let chosen: Vec<&Cloud> = (0..1 + dice.below(2)).map(|_| dice.pick(clouds)).collect();
         let mut commands = Vec::new();
         for n in 0..1 + dice.below(3) {
-            let names = (0..1 + dice.below(2)).map(|m| format!("w{n}-{m}")).collect();
+            let names = (0..1 + dice.below(2 + more)).map(|m| format!("w{n}-{m}")).collect();
             let order = Order::Deploy {
                 // Now and then a name that another deploy wants too.
                 names: if dice.percent(15) { vec!["w0-0".to_owned()] } else { names },
@@ -89,15 +91,15 @@ impl Plan {
             commands.push(Command { at: dice.below(400), order });
         }
         let processes = commands.len() as u64;
-        let crashes = (0..dice.below(4)).map(|_| {
+        let crashes = (0..dice.below(4 + more / 4)).map(|_| {
             let process = usize::try_from(dice.below(processes)).unwrap();
             match dice.percent(50) {
-                true => Crash::AfterEvent { process, nth: 1 + dice.below(6) },
-                false => Crash::AtWait { process, nth: 1 + dice.below(30) },
+                true => Crash::AfterEvent { process, nth: 1 + dice.below(6 + 2 * more) },
+                false => Crash::AtWait { process, nth: 1 + dice.below(30 + 8 * more) },
             }
         });
         let crashes = crashes.collect();
-        let faults = (0..dice.below(5)).map(|_| fault(&mut dice, &chosen)).collect();
+        let faults = (0..dice.below(5 + more / 2)).map(|_| fault(&mut dice, &chosen, more)).collect();
         Plan { seed, clouds: chosen.iter().map(|cloud| cloud.id).collect(), commands, crashes, faults }
     }
 
@@ -133,7 +135,7 @@ impl Plan {
     }
 }
 
-fn fault(dice: &mut Dice, clouds: &[&Cloud]) -> Fault {
+fn fault(dice: &mut Dice, clouds: &[&Cloud], more: u64) -> Fault {
     let cloud = *dice.pick(clouds);
     let status = *dice.pick(&[500, 502, 503, 504]);
     let seconds = Duration::from_secs;
@@ -158,7 +160,7 @@ fn fault(dice: &mut Dice, clouds: &[&Cloud]) -> Fault {
     Fault {
         provider: Some(cloud.id.into()),
         operation: of_create.then(|| cloud.create.to_owned()),
-        skip: u32::try_from(dice.below(if of_create { 3 } else { 30 })).unwrap(),
+        skip: u32::try_from(dice.below(if of_create { 3 + more } else { 30 + 4 * more })).unwrap(),
         times: Some(1 + u32::try_from(dice.below(4)).unwrap()),
         what,
         seen: 0,
