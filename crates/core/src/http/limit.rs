@@ -179,6 +179,17 @@ struct Limit {
     silent_until: Option<Timestamp>,
     /// What the headers said last, less what was sent since, and until when.
     told: Option<(u32, Timestamp)>,
+    /// When the vendor refused the last time, for how long, and how much it answered after that.
+    refused: Option<Refused>,
+    /// What two refusals in a row have taught, and until when it is believed.
+    learned: Option<(Level, Timestamp)>,
+}
+
+#[derive(Debug)]
+struct Refused {
+    at: Timestamp,
+    until: Timestamp,
+    answered: u32,
 }
 
 #[derive(Debug)]
@@ -193,6 +204,13 @@ const TOKEN: i64 = 1_000_000;
 
 /// How much longer than documented a window is kept to, at most: what leaves in time may arrive too early.
 const JITTER: Duration = Duration::from_millis(250);
+
+/// The same for a store of tokens, which is refilled from when the first request arrives and not from when it left: what
+/// comes in this time is left in the store.
+const JITTER_MS: i64 = 50;
+
+/// How long a limit that the vendor does not tell is believed to be what it was.
+const LEARNED_FOR: Duration = Duration::from_secs(300);
 
 /// How much of a limit only deletes may use: a twentieth, at least one, and nothing where one would be much.
 fn reserve(limit: usize) -> usize {
@@ -274,10 +292,16 @@ impl Limiter {
         let (what, at) = match hint.wait(status, now) {
             Some(wait) if matches!(status.as_u16(), 429 | 503) => {
                 let until = later(now, wait);
+                if status == StatusCode::TOO_MANY_REQUESTS {
+                    limit.learn(now, until);
+                }
                 limit.silent_until = limit.silent_until.max(Some(until));
                 (What::Silent, until)
             }
             _ => {
+                if let Some(refused) = limit.refused.as_mut().filter(|refused| refused.until <= now) {
+                    refused.answered += 1;
+                }
                 let (Some(left), Some(reset)) = (hint.remaining, hint.reset) else { return };
                 // What the books say as well need not be written into them.
                 let more = limit.room(now).is_none_or(|room| i64::from(left) < room);
@@ -428,12 +452,38 @@ impl Limit {
         news
     }
 
+    /// Takes a lesson from a refusal that is to be waited out until `until`: what the vendor answered between the one before
+    /// and this one, if that was only a moment ago, is what it allows in such a time.
+    fn learn(&mut self, now: Timestamp, until: Timestamp) {
+        match &self.refused {
+            // It was sent before the vendor refused another one.
+            Some(before) if now < before.until => return,
+            Some(Refused { at, until, answered: answered @ 1.. }) => {
+                let (per, asked) = (now.duration_since(*at), until.duration_since(*at));
+                if per <= asked * 2
+                    && let Ok(per) = Duration::try_from(per)
+                {
+                    let level = Level::full(Rate::Window { requests: *answered, per });
+                    self.learned = Some((level, later(now, LEARNED_FOR)));
+                }
+            }
+            _ => {}
+        }
+        self.refused = Some(Refused { at: now, until, answered: 0 });
+    }
+
+    /// The limits that are known now, of the vendor's or by experience.
+    fn levels(&mut self, now: Timestamp) -> impl Iterator<Item = &mut Level> {
+        let learned = self.learned.as_mut().filter(|(_, until)| now < *until).map(|(level, _)| level);
+        self.levels.iter_mut().chain(learned)
+    }
+
     fn wait(&mut self, lane: Lane, now: Timestamp) -> SignedDuration {
         let silent = self.silent_until.map(|until| until.duration_since(now));
         let keep = if lane == Lane::Normal { 1 } else { 0 };
         let told = self.told.filter(|(left, _)| *left <= keep).map(|(_, until)| until.duration_since(now));
-        let documented = self.levels.iter_mut().map(|level| level.wait(lane, now)).max();
-        [silent, told, documented].into_iter().flatten().max().unwrap_or_default()
+        let known = self.levels(now).map(|level| level.wait(lane, now)).max();
+        [silent, told, known].into_iter().flatten().max().unwrap_or_default()
     }
 
     /// How many requests the documented limit leaves now; `None` where there is none.
@@ -446,7 +496,7 @@ impl Limit {
         if let Some((left, _)) = &mut self.told {
             *left = left.saturating_sub(1);
         }
-        self.levels.iter_mut().for_each(|level| level.take(at, now));
+        self.levels(now).for_each(|level| level.take(at, now));
     }
 
     fn lines(&self) -> impl Iterator<Item = (What, Timestamp)> {
@@ -517,7 +567,8 @@ impl Level {
             }
             Level::Tokens { capacity, refill_milli, level, .. } => {
                 let kept = i64::try_from(keep(usize::try_from(*capacity / TOKEN).unwrap_or(0))).unwrap_or(0);
-                let missing = (TOKEN * (1 + kept) - *level).max(0);
+                let slack = (*refill_milli * JITTER_MS).min(*capacity / 4);
+                let missing = ((TOKEN * (1 + kept) + slack).min(*capacity) - *level).max(0);
                 SignedDuration::from_millis((missing + *refill_milli - 1) / *refill_milli)
             }
         }

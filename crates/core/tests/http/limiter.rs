@@ -120,6 +120,18 @@ async fn a_window_is_never_exceeded_and_hardly_wasted() {
     }
 }
 
+/// Whether a full store has a token for each that arrives.
+fn assert_tokens(arrived: &[Duration], capacity: u32, refill_milli: u32) {
+    // In millionths of a token.
+    let (mut level, mut last) = (u128::from(capacity) * 1_000_000, Duration::ZERO);
+    for at in arrived {
+        let earned = (*at - last).as_millis() * u128::from(refill_milli);
+        level = (level + earned).min(u128::from(capacity) * 1_000_000);
+        assert!(level >= 1_000_000, "one arrived at {at:?}, with {level} millionths of a token there");
+        (level, last) = (level - 1_000_000, *at);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn tokens_are_never_overdrawn_and_hardly_wasted() {
     const SECONDS: u64 = 200;
@@ -127,13 +139,11 @@ async fn tokens_are_never_overdrawn_and_hardly_wasted() {
         let rate = Rate::Tokens { capacity, refill_milli };
         let lasting = Duration::from_secs(SECONDS);
         let sent = demand(&account(rate), tasks, Lane::Normal, lasting).await;
-        // In millionths of a token.
-        let (mut level, mut last) = (u128::from(capacity) * 1_000_000, Duration::ZERO);
-        for at in &sent {
-            let earned = (*at - last).as_millis() * u128::from(refill_milli);
-            level = (level + earned).min(u128::from(capacity) * 1_000_000);
-            assert!(level >= 1_000_000, "sent at {at:?} with {level} millionths of a token");
-            (level, last) = (level - 1_000_000, *at);
+        assert_tokens(&sent, capacity, refill_milli);
+        // The first ones are long on their way: they have to connect. So the vendor's store begins to be refilled later.
+        if capacity > 1 {
+            let arrived: Vec<_> = sent.iter().map(|at| (*at).max(Duration::from_millis(50))).collect();
+            assert_tokens(&arrived, capacity, refill_milli);
         }
         let allowed = (SECONDS * u64::from(refill_milli) / 1000) as usize;
         assert!(sent.len() * 10 >= allowed * 9, "{} of {allowed} were used", sent.len());
@@ -246,6 +256,50 @@ async fn nothing_is_sent_before_retry_after_is_over() {
     let early: Vec<_> = sent.iter().filter(|at| (1051..21_050).contains(&at.as_millis())).collect();
     assert!(early.is_empty(), "sent while silence was asked for: {early:?}");
     assert_eq!(sent.len(), 60, "and all are sent in the end");
+}
+
+/// Whom the vendor tells nothing but when to come back: eight always want to send one more.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_nobody_tells_is_learned_from_two_refusals() {
+    // A full store of ten, five more each second; in millionths.
+    const TOKEN: u128 = 1_000_000;
+    let clock = PausedClock::new();
+    let limiter = Arc::new(Limiter::new(&[], 16, None, clock.clone()));
+    let store = Arc::new(Mutex::new((10 * TOKEN, Duration::ZERO)));
+    let refusals = Arc::new(Mutex::new(Vec::new()));
+    let answered = Arc::new(Mutex::new(0u32));
+    let mut all = JoinSet::new();
+    for _ in 0..8 {
+        let (limiter, clock, store) = (limiter.clone(), clock.clone(), store.clone());
+        let (refusals, answered) = (refusals.clone(), answered.clone());
+        all.spawn(async move {
+            while clock.passed() < Duration::from_secs(60) {
+                let _permit = limiter.acquire(None, Lane::Normal).await.unwrap();
+                let granted = {
+                    let (mut store, now) = (store.lock().unwrap(), clock.passed());
+                    let level = (store.0 + (now - store.1).as_millis() * 5000).min(10 * TOKEN);
+                    *store = (level.checked_sub(TOKEN).unwrap_or(level), now);
+                    level >= TOKEN
+                };
+                clock.sleep(Duration::from_millis(5)).await;
+                if granted {
+                    *answered.lock().unwrap() += 1;
+                    limiter.observe(None, OK, &Hint::default(), clock.now());
+                } else {
+                    refusals.lock().unwrap().push(clock.passed());
+                    let hint = Hint { retry_after: Some(Duration::from_secs(1)), ..Hint::default() };
+                    limiter.observe(None, StatusCode::TOO_MANY_REQUESTS, &hint, clock.now());
+                }
+            }
+        });
+    }
+    while let Some(task) = all.join_next().await {
+        task.unwrap();
+    }
+    let (refusals, answered) = (refusals.lock().unwrap(), *answered.lock().unwrap());
+    assert!(refusals.len() <= 2 * 8, "what was under way, twice: {refusals:?}");
+    assert!(refusals.last().is_some_and(|last| last.as_secs() < 3), "and then no more: {refusals:?}");
+    assert!(answered * 10 >= 300 * 9, "{answered} of some 300 were answered");
 }
 
 pub(crate) fn left(remaining: u32, reset_in: i64, clock: &dyn Clock) -> Hint {
