@@ -1,5 +1,6 @@
 //! The program as users run it: separate processes over one home.
 
+mod at_once;
 mod bad_input;
 mod catalogue;
 mod crash;
@@ -15,6 +16,7 @@ mod reconcile;
 mod retired;
 mod sandbox;
 mod secrets;
+mod served;
 mod shared_journal;
 mod templates;
 mod way_over;
