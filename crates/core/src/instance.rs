@@ -1,13 +1,14 @@
 //! Servers: what is ordered and what is there.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::de::Error as _;
-use serde::ser::SerializeStruct;
+use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -186,32 +187,48 @@ impl Addresses {
 ///
 /// Its Debug shows the length alone: bodies can hold first passwords.
 #[derive(Clone)]
-pub struct RawBody(Box<RawValue>);
+pub struct RawBody(Option<Box<RawValue>>);
 
 impl RawBody {
     /// Keeps a piece of a reply as it stands.
     pub fn new(raw: Box<RawValue>) -> Self {
-        RawBody(raw)
-    }
-
-    /// A copy of a piece of a reply, or an empty object where bodies are not wanted ([`crate::Settings::lean`]).
-    pub fn listed(raw: Option<&RawValue>) -> Self {
-        raw.map_or_else(RawBody::empty, |raw| RawBody(raw.to_owned()))
+        RawBody(Some(raw))
     }
 
     /// An empty object.
     pub fn empty() -> Self {
-        RawBody(RawValue::from_string("{}".to_owned()).expect("this is JSON"))
+        RawBody(None)
     }
 
     /// For vendors whose replies are not JSON: the driver's faithful rendering of them.
     pub fn from_value(value: &serde_json::Value) -> Self {
-        RawBody(serde_json::value::to_raw_value(value).expect("a JSON value can be written"))
+        RawBody(Some(serde_json::value::to_raw_value(value).expect("a JSON value can be written")))
     }
 
     /// The JSON text.
     pub fn get(&self) -> &str {
-        self.0.get()
+        self.0.as_deref().map_or("{}", RawValue::get)
+    }
+}
+
+impl Serialize for RawBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(raw) => raw.serialize(serializer),
+            None => serializer.serialize_map(Some(0))?.end(),
+        }
+    }
+}
+
+/// An item of a reply, typed and as it stands there. It is read twice: where bodies are not wanted
+/// ([`crate::Settings::lean`]), the item alone is read instead.
+pub struct Bodied<'a, T>(pub T, pub &'a RawValue);
+
+impl<'de: 'a, 'a, T: Deserialize<'a>> Deserialize<'de> for Bodied<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&'a RawValue>::deserialize(deserializer)?;
+        let item = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+        Ok(Bodied(item, raw))
     }
 }
 
@@ -274,7 +291,7 @@ impl Serialize for Instance {
         out.serialize_field("image", &self.image)?;
         out.serialize_field("addresses", &self.addresses)?;
         out.serialize_field("tags", &self.tags)?;
-        out.serialize_field("metadata", &self.metadata.0)?;
+        out.serialize_field("metadata", &self.metadata)?;
         out.end()
     }
 }
@@ -395,6 +412,20 @@ impl Scope {
             Scope::Owner(owner) => tags.owner() == Some(owner.as_str()),
             Scope::Token(token) => tags.token() == Some(token.as_str()),
         }
+    }
+
+    /// What belongs to it of servers that a vendor listed, each once, and only of `regions` where any are named. A list
+    /// that changes while its pages are read shows some servers twice.
+    pub fn gather(&self, mut found: Vec<Instance>, regions: &[String]) -> Vec<Instance> {
+        let mut seen = HashSet::with_capacity(found.len());
+        let wanted = found.iter().map(|instance| {
+            self.holds(&instance.tags)
+                && (regions.is_empty() || regions.contains(&instance.id.region))
+                && seen.insert(instance.id.native.as_str())
+        });
+        let mut wanted = wanted.collect::<Vec<_>>().into_iter();
+        found.retain(|_| wanted.next().unwrap_or(false));
+        found
     }
 }
 

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::{OwnerId, Token};
 
 /// Key-value labels on a server, in key order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Tags(BTreeMap<String, String>);
+///
+/// There are few on each of many servers, and the smallest map takes several times the room of a list of two.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tags(Vec<(String, String)>);
 
 /// The tag that marks a server as one installation's own.
 pub const OWNER: &str = "capsule-owner";
@@ -49,12 +50,20 @@ impl Tags {
 
     /// Sets `key`, replacing what it held.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(key.into(), value.into());
+        let (key, value) = (key.into(), value.into());
+        match self.place(&key) {
+            Ok(there) => self.0[there].1 = value,
+            Err(before) => self.0.insert(before, (key, value)),
+        }
     }
 
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        self.place(key).ok().map(|there| self.0[there].1.as_str())
+    }
+
+    fn place(&self, key: &str) -> std::result::Result<usize, usize> {
+        self.0.binary_search_by(|(has, _)| has.as_str().cmp(key))
     }
 
     /// All pairs in key order.
@@ -93,7 +102,21 @@ impl Tags {
 
 impl FromIterator<(String, String)> for Tags {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        Tags(pairs.into_iter().collect())
+        let mut tags = Tags::new();
+        pairs.into_iter().for_each(|(key, value)| tags.insert(key, value));
+        tags
+    }
+}
+
+impl Serialize for Tags {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Ok(BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -152,6 +175,9 @@ impl FlatTags {
     }
 
     fn unescape_part(&self, part: &str) -> String {
+        if !part.contains(self.escape) {
+            return part.to_owned();
+        }
         let mut bytes = Vec::with_capacity(part.len());
         let mut rest = part;
         while let Some(c) = rest.chars().next() {

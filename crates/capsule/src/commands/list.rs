@@ -65,6 +65,7 @@ pub(super) async fn run(session: &Session, args: &List) -> Outcome {
     let mut errors = Vec::new();
     for answer in answers {
         match answer {
+            Ok(found) if instances.is_empty() => instances = found,
             Ok(found) => instances.extend(found),
             Err(error) => errors.push(error),
         }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use jiff::Timestamp;
 use tracing::Instrument;
 use url::Url;
@@ -253,7 +253,8 @@ impl Client {
         let limit = later(clock.now(), config.attempt_timeout);
         let exchange = async {
             let (head, body) = transport.send(request).await?.into_parts();
-            let body = reply::read_body(body, config.body_limit).await;
+            let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+            let body = reply::read_body(body, announced, config.body_limit).await;
             Ok((head, body))
         };
         tokio::select! {

@@ -56,6 +56,13 @@ where
     Ok(all)
 }
 
+/// The items of all pages in one list: `items` is how many there are.
+pub fn joined<T>(pages: impl IntoIterator<Item = Vec<T>>, items: usize) -> Vec<T> {
+    let mut all = Vec::with_capacity(items);
+    pages.into_iter().for_each(|page| all.extend(page));
+    all
+}
+
 /// Names the page in an error.
 pub fn page_failed(what: &str, number: u64, last: Option<u64>, error: Error) -> Error {
     match last {

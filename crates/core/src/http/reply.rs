@@ -93,8 +93,12 @@ pub(super) enum BodyFault {
     Broken(String),
 }
 
-/// Reads to the end, but never more than `limit` bytes.
-pub(super) async fn read_body(mut body: ByteStream, limit: usize) -> Result<Bytes, BodyFault> {
+/// Reads to the end, but never more than `limit` bytes. `announced` is how many are said to come.
+pub(super) async fn read_body(
+    mut body: ByteStream,
+    announced: Option<usize>,
+    limit: usize,
+) -> Result<Bytes, BodyFault> {
     let mut first = None;
     let mut whole: Vec<u8> = Vec::new();
     let mut size = 0usize;
@@ -108,7 +112,7 @@ pub(super) async fn read_body(mut body: ByteStream, limit: usize) -> Result<Byte
             None if whole.is_empty() => first = Some(chunk),
             None => whole.extend_from_slice(&chunk),
             Some(before) => {
-                whole.reserve(before.len() + chunk.len());
+                whole.reserve_exact(announced.unwrap_or(0).clamp(size, limit));
                 whole.extend_from_slice(&before);
                 whole.extend_from_slice(&chunk);
             }

@@ -3,7 +3,7 @@
 use capsule_core::http::{Diagnosis, Reply};
 use capsule_core::{
     Addresses, Architecture, Effect, ErrorKind, Gpu, Image, Instance, InstanceId, InstanceStatus, Plan, PlanKind,
-    ProviderId, Quota, RawBody, Region, Retry, Tags,
+    ProviderId, Quota, Region, Retry, Tags,
 };
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -114,7 +114,7 @@ pub(super) fn instance(region: &str, item: api::Item) -> Instance {
         addresses,
         tags,
         created_at: times.filter_map(|time| time.parse::<Timestamp>().ok()).min(),
-        metadata: RawBody::new(raw),
+        metadata: raw,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use capsule_core::http::{Call, Client, page};
-use capsule_core::{Error, ErrorKind, RawBody, Result, Retry};
+use capsule_core::{Bodied, Error, ErrorKind, RawBody, Result, Retry};
 use rust_decimal::Decimal;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -225,11 +225,13 @@ pub(super) enum Which<'a> {
 #[derive(Debug)]
 pub(super) struct Api {
     client: Client,
+    /// Whether lists leave the bodies out.
+    lean: bool,
 }
 
 impl Api {
-    pub(super) fn new(client: Client) -> Self {
-        Api { client }
+    pub(super) fn new(client: Client, lean: bool) -> Self {
+        Api { client, lean }
     }
 
     /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get>
@@ -270,8 +272,7 @@ impl Api {
     pub(super) async fn droplets<T: Send>(
         &self,
         which: Which<'_>,
-        lean: bool,
-        turn: impl Fn(Droplet<'_>, Option<&RawValue>) -> T + Sync,
+        turn: impl Fn(Droplet<'_>, RawBody) -> T + Sync,
     ) -> Result<Vec<T>> {
         let call = Call::get("droplets.list", "/droplets");
         let (what, call, gpus_only) = match which {
@@ -280,13 +281,11 @@ impl Api {
             Which::Tagged(tag) => ("tagged droplets", call.query("tag_name", tag), false),
         };
         let wanted = |droplet: &Droplet<'_>| !gpus_only || droplet.has_gpu();
-        self.list(what, call, |body| match lean {
-            // Without the bodies one pass over the page is enough.
-            true => read(body, |droplet: Droplet<'_>| Ok(wanted(&droplet).then(|| turn(droplet, None)))),
-            false => read(body, |raw: &RawValue| {
-                let droplet: Droplet<'_> = serde_json::from_str(raw.get())?;
-                Ok(wanted(&droplet).then(|| turn(droplet, Some(raw))))
-            }),
+        self.list(what, call, |body| match self.lean {
+            true => read(body, |droplet| wanted(&droplet).then(|| turn(droplet, RawBody::empty()))),
+            false => {
+                read(body, |Bodied(droplet, raw)| wanted(&droplet).then(|| turn(droplet, RawBody::new(raw.to_owned()))))
+            }
         })
         .await
     }
@@ -445,7 +444,7 @@ impl Api {
         if (arrived as u64) < told {
             return Err(wrong(format!("Only {arrived} of {told} {what} arrived, so the list is not shown.")));
         }
-        Ok(pages.into_iter().flat_map(|page| page.items).collect())
+        Ok(page::joined(pages.into_iter().map(|page| page.items), arrived))
     }
 
     async fn page<T>(
@@ -460,16 +459,10 @@ impl Api {
 }
 
 /// Reads a page item by item; `turn` leaves out what is not wanted.
-fn read<'a, I: Deserialize<'a>, T>(
-    body: &'a [u8],
-    turn: impl Fn(I) -> serde_json::Result<Option<T>>,
-) -> serde_json::Result<Page<T>> {
+fn read<'a, I: Deserialize<'a>, T>(body: &'a [u8], turn: impl Fn(I) -> Option<T>) -> serde_json::Result<Page<T>> {
     let List { items: listed, links, meta } = serde_json::from_slice::<List<I>>(body)?;
     let arrived = listed.len();
-    let mut items = Vec::with_capacity(arrived);
-    for item in listed {
-        items.extend(turn(item)?);
-    }
+    let items: Vec<T> = listed.into_iter().filter_map(turn).collect();
     let pages = links.and_then(|links| links.pages).unwrap_or_default();
     Ok(Page {
         skipped: arrived - items.len(),
@@ -482,7 +475,7 @@ fn read<'a, I: Deserialize<'a>, T>(
 
 /// Reads a page of which all is wanted.
 fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
-    read(body, |item| Ok(Some(item)))
+    read(body, Some)
 }
 
 /// One page of a list, read.

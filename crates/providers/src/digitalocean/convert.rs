@@ -145,18 +145,6 @@ pub(super) fn scope_tag(scope: &Scope) -> Result<Option<String>> {
     }
 }
 
-/// Each server once, those of the scope and of the wanted regions alone.
-///
-/// Paging is by offset, so what is created while pages are read shows up twice.
-pub(super) fn gather(found: impl Iterator<Item = Instance>, scope: &Scope, regions: &[String]) -> Vec<Instance> {
-    let mut seen = HashSet::new();
-    found
-        .filter(|instance| scope.holds(&instance.tags))
-        .filter(|instance| regions.is_empty() || regions.contains(&instance.id.region))
-        .filter(|instance| seen.insert(instance.id.native.clone()))
-        .collect()
-}
-
 // ---- Orders
 
 /// Everything about an order that can be wrong before it is sent; gives its tags as the vendor's words.

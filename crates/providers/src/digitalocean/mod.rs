@@ -18,7 +18,6 @@ use capsule_core::{
 };
 use futures_util::future::{join, try_join, try_join_all, try_join3};
 use secrecy::ExposeSecret;
-use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
 use self::api::{Api, Ident, Which};
@@ -86,7 +85,6 @@ struct DigitalOcean {
     api: Api,
     clock: Arc<dyn Clock>,
     regions: Vec<String>,
-    lean: bool,
     gpus: bool,
     /// Ids of the keys that the account is known to hold. The lock is held while one is looked for, so that many creates
     /// at once list the keys once: that call has a small limit of its own.
@@ -112,14 +110,14 @@ impl DigitalOcean {
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))
         };
-        let api = Api::new(Client::new(config, transport, clock.clone())?);
+        let api = Api::new(Client::new(config, transport, clock.clone())?, settings.lean);
         let gpus = wants_gpus(&settings)?;
-        Ok(DigitalOcean { api, clock, regions: settings.regions, lean: settings.lean, gpus, keys: Mutex::default() })
+        Ok(DigitalOcean { api, clock, regions: settings.regions, gpus, keys: Mutex::default() })
     }
 
     /// A droplet of a list.
-    fn listed(droplet: api::Droplet<'_>, raw: Option<&RawValue>) -> Instance {
-        convert::instance(droplet, RawBody::listed(raw)).0
+    fn listed(droplet: api::Droplet<'_>, raw: RawBody) -> Instance {
+        convert::instance(droplet, raw).0
     }
 
     /// The vendor leaves GPU droplets out of the plain list, and it is not documented whether a filter by tag finds them:
@@ -128,7 +126,7 @@ impl DigitalOcean {
         if !self.gpus {
             return Ok(Vec::new());
         }
-        let listed = self.api.droplets(Which::Gpus, self.lean, Self::listed).await;
+        let listed = self.api.droplets(Which::Gpus, Self::listed).await;
         listed.map_err(|error| error.context("The GPU droplets are missing, so the list is not shown"))
     }
 
@@ -277,9 +275,10 @@ impl Provider for DigitalOcean {
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
         let tag = convert::scope_tag(scope)?;
         let which = tag.as_deref().map_or(Which::Plain, Which::Tagged);
-        let listed = self.api.droplets(which, self.lean, Self::listed);
-        let (listed, gpus) = try_join(listed, self.gpu_droplets()).await?;
-        Ok(convert::gather(listed.into_iter().chain(gpus), scope, &self.regions))
+        let listed = self.api.droplets(which, Self::listed);
+        let (mut found, gpus) = try_join(listed, self.gpu_droplets()).await?;
+        found.extend(gpus);
+        Ok(scope.gather(found, &self.regions))
     }
 
     async fn power(&self, id: &InstanceId, to: Power) -> Result<()> {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use capsule_core::http::{Call, Client, Reply, page, redact};
-use capsule_core::{Error, ErrorKind, RawBody, Result, Retry};
+use capsule_core::{Bodied, Error, ErrorKind, RawBody, Result, Retry};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -252,13 +252,11 @@ impl Api {
             let call = call.clone().query("page", number).query("per_page", PER_PAGE);
             async move {
                 let reply = self.send(call).await?;
-                let List { devices, meta } = reply.json()?;
-                let read = |raw: &RawValue| {
-                    let device = serde_json::from_str(raw.get()).map_err(|error| unreadable(&reply, &error))?;
-                    Ok(turn(device, RawBody::listed((!self.lean).then_some(raw))))
+                let page = match self.lean {
+                    true => read(&reply.body, |device| turn(device, RawBody::empty())),
+                    false => read(&reply.body, |Bodied(device, raw)| turn(device, RawBody::new(raw.to_owned()))),
                 };
-                let items = devices.into_iter().map(read).collect::<Result<Vec<T>>>()?;
-                Ok(Page { items, meta: meta.unwrap_or_default() })
+                page.map_err(|error| unreadable(&reply, &error))
             }
         };
         let wrong = |message: String| {
@@ -287,7 +285,7 @@ impl Api {
         if (arrived as u64) < told {
             return Err(wrong(format!("Only {arrived} of {told} devices arrived, so the list is not shown.")));
         }
-        Ok(pages.into_iter().flat_map(|page| page.items).collect())
+        Ok(page::joined(pages.into_iter().map(|page| page.items), arrived))
     }
 
     /// One device, `None` where the vendor answers 404.
@@ -374,11 +372,16 @@ impl Api {
     }
 }
 
+/// Reads a page item by item.
+fn read<'a, I: Deserialize<'a>, T>(body: &'a [u8], turn: impl Fn(I) -> T) -> serde_json::Result<Page<T>> {
+    let List { devices, meta } = serde_json::from_slice::<List<I>>(body)?;
+    Ok(Page { items: devices.into_iter().map(turn).collect(), meta: meta.unwrap_or_default() })
+}
+
 /// One page of devices as it comes.
 #[derive(Deserialize)]
-struct List<'a> {
-    #[serde(borrow)]
-    devices: Vec<&'a RawValue>,
+struct List<I> {
+    devices: Vec<I>,
     meta: Option<Meta>,
 }
 

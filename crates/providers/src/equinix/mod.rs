@@ -208,8 +208,9 @@ impl Provider for Equinix {
 
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
         let tag = convert::scope_tag(scope)?;
-        let listed = self.api.devices(tag.as_deref(), convert::instance).await?;
-        Ok(convert::gather(listed.into_iter(), scope, &self.regions))
+        let mut found = self.api.devices(tag.as_deref(), convert::instance).await?;
+        found.retain(convert::is_there);
+        Ok(scope.gather(found, &self.regions))
     }
 
     async fn power(&self, id: &InstanceId, to: Power) -> Result<()> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use capsule_core::http::{Call, Client, Reply, redact};
-use capsule_core::{ErrorKind, RawBody, Result};
+use capsule_core::{Bodied, ErrorKind, RawBody, Result};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -409,9 +409,11 @@ impl Api {
 
     /// Every item of a list, typed and, where bodies are wanted, untouched.
     fn each<R: DeserializeOwned, T>(&self, reply: &Reply, turn: impl Fn(R, RawBody) -> T) -> Result<Vec<T>> {
-        let raws = reply.json::<Vec<&RawValue>>()?;
-        let one = |raw: &RawValue| Ok(turn(typed(reply, raw)?, RawBody::listed((!self.lean).then_some(raw))));
-        raws.into_iter().map(one).collect()
+        if self.lean {
+            return Ok(reply.json::<Vec<R>>()?.into_iter().map(|item| turn(item, RawBody::empty())).collect());
+        }
+        let items = reply.json::<Vec<Bodied<'_, R>>>()?;
+        Ok(items.into_iter().map(|Bodied(item, raw)| turn(item, RawBody::new(raw.to_owned()))).collect())
     }
 }
 

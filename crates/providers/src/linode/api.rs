@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use capsule_core::http::{Call, Client, Reply, page, redact};
-use capsule_core::{Error, ErrorKind, RawBody, Result, Retry};
+use capsule_core::{Bodied, Error, ErrorKind, RawBody, Result, Retry};
 use http::header::{HeaderName, HeaderValue};
 use rust_decimal::Decimal;
 use secrecy::{ExposeSecret, SecretString};
@@ -283,25 +283,25 @@ impl Api {
 
     /// <https://techdocs.akamai.com/linode-api/reference/get-regions>
     pub(super) async fn regions(&self) -> Result<Vec<Region>> {
-        self.list("regions", Call::get("regions.list", "/regions").bucket(LISTS), typed).await
+        self.list("regions", Call::get("regions.list", "/regions").bucket(LISTS), every).await
     }
 
     /// <https://techdocs.akamai.com/linode-api/reference/get-regions-availability>
     pub(super) async fn availability(&self) -> Result<Vec<Availability>> {
         let call = Call::get("regions.availability", "/regions/availability").bucket(LISTS);
-        self.list("plans in stock", call, typed).await
+        self.list("plans in stock", call, every).await
     }
 
     /// <https://techdocs.akamai.com/linode-api/reference/get-linode-types>
     pub(super) async fn types(&self) -> Result<Vec<Type>> {
-        self.list("types", Call::get("types.list", "/linode/types").bucket(LISTS), typed).await
+        self.list("types", Call::get("types.list", "/linode/types").bucket(LISTS), every).await
     }
 
     /// The vendor's images and the account's own.
     ///
     /// <https://techdocs.akamai.com/linode-api/reference/get-images>
     pub(super) async fn images(&self) -> Result<Vec<Image>> {
-        self.list("images", Call::get("images.list", "/images").bucket(IMAGES), typed).await
+        self.list("images", Call::get("images.list", "/images").bucket(IMAGES), every).await
     }
 
     /// Every server that the filter lets through, turned into `T` page by page, so that no page outlives its turn.
@@ -317,8 +317,9 @@ impl Api {
             Some(filter) => call.header(FILTER.clone(), filter),
             None => call,
         };
-        self.list("servers", call, |raw| {
-            Ok(turn(serde_json::from_str(raw.get())?, RawBody::listed((!self.lean).then_some(raw))))
+        self.list("servers", call, |body| match self.lean {
+            true => read(body, |linode| turn(linode, RawBody::empty())),
+            false => read(body, |Bodied(linode, raw)| turn(linode, RawBody::new(raw.to_owned()))),
         })
         .await
     }
@@ -365,7 +366,7 @@ impl Api {
     /// <https://techdocs.akamai.com/linode-api/reference/get-linode-configs>
     pub(super) async fn configs(&self, id: u64) -> Result<Vec<Config>> {
         let call = Call::get("configs.list", format!("/linode/instances/{id}/configs")).bucket(LISTS);
-        self.list("configuration profiles", call, typed).await
+        self.list("configuration profiles", call, every).await
     }
 
     /// It takes effect at the next boot.
@@ -381,7 +382,7 @@ impl Api {
         &self,
         what: &str,
         call: Call,
-        read: impl Fn(&RawValue) -> serde_json::Result<T> + Sync,
+        read: impl Fn(&[u8]) -> serde_json::Result<Page<T>> + Sync,
     ) -> Result<Vec<T>> {
         let (operation, fetch) = (call.operation(), |number| self.page(call.clone(), number, &read));
         let wrong = |message: String| {
@@ -407,21 +408,30 @@ impl Api {
         if (arrived as u64) < told {
             return Err(wrong(format!("Only {arrived} of {told} {what} arrived, so the list is not shown.")));
         }
-        Ok(pages.into_iter().flat_map(|page| page.items).collect())
+        Ok(page::joined(pages.into_iter().map(|page| page.items), arrived))
     }
 
     async fn page<T>(
         &self,
         call: Call,
         number: u64,
-        read: &(impl Fn(&RawValue) -> serde_json::Result<T> + Sync),
+        read: &(impl Fn(&[u8]) -> serde_json::Result<Page<T>> + Sync),
     ) -> Result<Page<T>> {
         let reply = self.client.send(call.query("page", number).query("page_size", PAGE_SIZE)).await?;
-        let List { data, pages, results } = reply.json()?;
-        let items = data.iter().map(|raw| read(raw)).collect::<Result<_, _>>();
-        let items = items.map_err(|error| unreadable(&reply, &error))?;
-        Ok(Page { items, last: pages.unwrap_or(1), total: results.unwrap_or(0) })
+        read(&reply.body).map_err(|error| unreadable(&reply, &error))
     }
+}
+
+/// Reads a page item by item.
+fn read<'a, I: Deserialize<'a>, T>(body: &'a [u8], turn: impl Fn(I) -> T) -> serde_json::Result<Page<T>> {
+    let List { data, pages, results } = serde_json::from_slice::<List<I>>(body)?;
+    let items = data.into_iter().map(turn).collect();
+    Ok(Page { items, last: pages.unwrap_or(1), total: results.unwrap_or(0) })
+}
+
+/// Reads a page of which all is wanted.
+fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
+    read(body, |item| item)
 }
 
 /// One page of a list, read.
@@ -433,15 +443,10 @@ struct Page<T> {
 
 /// One page of any list as it comes.
 #[derive(Deserialize)]
-struct List<'a> {
-    #[serde(borrow)]
-    data: Vec<&'a RawValue>,
+struct List<I> {
+    data: Vec<I>,
     pages: Option<u64>,
     results: Option<u64>,
-}
-
-fn typed<T: for<'a> Deserialize<'a>>(raw: &RawValue) -> serde_json::Result<T> {
-    serde_json::from_str(raw.get())
 }
 
 /// A server that stands alone in an answer.

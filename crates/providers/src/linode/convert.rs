@@ -167,20 +167,6 @@ pub(super) fn scope_tag(scope: &Scope) -> Result<Option<String>> {
     }
 }
 
-/// Each server once, those of the scope and of the wanted regions alone.
-///
-/// Paging is by offset, so what is created while pages are read can show up twice.
-pub(super) fn gather(found: Vec<Instance>, scope: &Scope, regions: &[String]) -> Vec<Instance> {
-    let mut seen = HashSet::with_capacity(found.len());
-    let mut found = found;
-    found.retain(|instance| {
-        scope.holds(&instance.tags)
-            && (regions.is_empty() || regions.contains(&instance.id.region))
-            && seen.insert(instance.id.native.clone())
-    });
-    found
-}
-
 // ---- Orders
 
 /// Everything about an order that can be wrong before it is sent; gives its one name, and its tags as the vendor's words.

@@ -200,7 +200,7 @@ impl Provider for Linode {
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
         let tag = convert::scope_tag(scope)?;
         let listed = self.api.linodes(tag.as_deref().map(Filter::Tag), convert::instance).await?;
-        Ok(convert::gather(listed, scope, &self.regions))
+        Ok(scope.gather(listed, &self.regions))
     }
 
     async fn power(&self, id: &InstanceId, to: Power) -> Result<()> {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use capsule_core::http::{Call, Client, Reply, encode, page, redact};
-use capsule_core::{Error, ErrorKind, InstanceId, RawBody, Result, Retry};
+use capsule_core::{Bodied, Error, ErrorKind, InstanceId, RawBody, Result, Retry};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -182,11 +182,13 @@ pub(super) struct Value {
 #[derive(Debug)]
 pub(super) struct Api {
     client: Client,
+    /// Whether lists leave the bodies out.
+    lean: bool,
 }
 
 impl Api {
-    pub(super) fn new(client: Client) -> Self {
-        Api { client }
+    pub(super) fn new(client: Client, lean: bool) -> Self {
+        Api { client, lean }
     }
 
     /// Every server of a zone, oldest first so that new ones change no page, turned into `T` page by page.
@@ -196,23 +198,22 @@ impl Api {
         &self,
         zone: &str,
         tag: Option<&str>,
-        turn: impl Fn(Server<'_>, &RawValue) -> T + Sync,
+        turn: impl Fn(Server<'_>, RawBody) -> T + Sync,
     ) -> Result<Vec<T>> {
         #[derive(Deserialize)]
-        struct Body<'a> {
-            #[serde(borrow)]
-            servers: Vec<&'a RawValue>,
+        struct Body<I> {
+            servers: Vec<I>,
         }
         let call = Call::get("servers.list", format!("/instance/v1/zones/{}/servers", encode(zone)));
         let call = call.query("order", "creation_date_asc");
         let call = if let Some(tag) = tag { call.query("tags", tag) } else { call };
         self.list(&format!("servers in {zone}"), call, "per_page", |reply| {
+            if self.lean {
+                let Body { servers } = reply.json()?;
+                return Ok(servers.into_iter().map(|server| turn(server, RawBody::empty())).collect());
+            }
             let Body { servers } = reply.json()?;
-            let one = |raw: &RawValue| {
-                let server = serde_json::from_str(raw.get()).map_err(|error| unreadable(reply, &error))?;
-                Ok(turn(server, raw))
-            };
-            servers.into_iter().map(one).collect()
+            Ok(servers.into_iter().map(|Bodied(server, raw)| turn(server, RawBody::new(raw.to_owned()))).collect())
         })
         .await
     }
@@ -465,7 +466,7 @@ impl Api {
         if arrived < told {
             return Err(wrong(format!("Only {arrived} of {told} {what} arrived, so the list is not shown.")));
         }
-        Ok(pages.into_iter().flat_map(|page| page.items).collect())
+        Ok(page::joined(pages.into_iter().map(|page| page.items), arrived as usize))
     }
 }
 

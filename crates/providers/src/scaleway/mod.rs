@@ -21,7 +21,6 @@ use capsule_core::{
 use futures_util::future::{OptionFuture, join, try_join, try_join_all};
 use http::HeaderName;
 use secrecy::ExposeSecret;
-use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
 use self::api::Api;
@@ -100,7 +99,6 @@ struct Scaleway {
     access_key: Option<String>,
     zones: Vec<&'static str>,
     /// Whether lists leave the vendor's bodies out.
-    lean: bool,
     /// The project's keys, as far as they were looked at. The lock is held while they are, so that many creates at once
     /// list them once.
     keys: Mutex<Vec<api::SshKey>>,
@@ -124,9 +122,9 @@ impl Scaleway {
             diagnose: convert::diagnose,
             ..ClientConfig::new(&DESCRIPTOR.id, base, Arc::new(auth))
         };
-        let api = Api::new(Client::new(config, transport, clock.clone())?);
+        let api = Api::new(Client::new(config, transport, clock.clone())?, settings.lean);
         let zones = convert::zones(&settings.regions)?;
-        Ok(Scaleway { api, clock, project, access_key, zones, lean: settings.lean, keys: Mutex::default() })
+        Ok(Scaleway { api, clock, project, access_key, zones, keys: Mutex::default() })
     }
 
     async fn see(&self, id: &InstanceId) -> Result<Option<Seen>> {
@@ -145,9 +143,7 @@ impl Scaleway {
 
     async fn list_zone(&self, zone: &str, scope: &Scope) -> Result<Vec<Seen>> {
         let tag = convert::scope_tag(scope)?;
-        let turn = |server: api::Server<'_>, raw: &RawValue| {
-            convert::seen(zone, server, RawBody::listed((!self.lean).then_some(raw)))
-        };
+        let turn = |server: api::Server<'_>, raw: RawBody| convert::seen(zone, server, raw);
         let found = self.api.servers(zone, tag.as_deref(), turn).await;
         Ok(convert::gather(found.map_err(|error| zone_failed(zone, error))?, scope))
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use capsule_core::http::{Call, Client, Reply, encode, page, redact};
-use capsule_core::{Error, ErrorKind, RawBody, Result, Retry};
+use capsule_core::{Bodied, Error, ErrorKind, RawBody, Result, Retry};
 use rust_decimal::Decimal;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -258,8 +258,9 @@ impl Api {
         turn: impl Fn(Server<'_>, RawBody) -> T + Sync,
     ) -> Result<Vec<T>> {
         let call = Call::get(kind.pick("instances.list", "metals.list"), kind.path());
-        self.list(kind.pick("instances", "bare metals"), call, |raw| {
-            Ok(turn(serde_json::from_str(raw.get())?, RawBody::listed((!self.lean).then_some(raw))))
+        self.list(kind.pick("instances", "bare metals"), call, |body| match self.lean {
+            true => read(body, |server| turn(server, RawBody::empty())),
+            false => read(body, |Bodied(server, raw)| turn(server, RawBody::new(raw.to_owned()))),
         })
         .await
     }
@@ -330,17 +331,17 @@ impl Api {
 
     /// <https://www.vultr.com/api/#operation/list-plans>
     pub(super) async fn plans(&self) -> Result<Vec<Plan>> {
-        self.list("plans", Call::get("plans.list", "/plans"), typed).await
+        self.list("plans", Call::get("plans.list", "/plans"), every).await
     }
 
     /// <https://www.vultr.com/api/#operation/list-metal-plans>
     pub(super) async fn metal_plans(&self) -> Result<Vec<Plan>> {
-        self.list("bare metal plans", Call::get("plans_metal.list", "/plans-metal"), typed).await
+        self.list("bare metal plans", Call::get("plans_metal.list", "/plans-metal"), every).await
     }
 
     /// <https://www.vultr.com/api/#operation/list-regions>
     pub(super) async fn regions(&self) -> Result<Vec<Region>> {
-        self.list("regions", Call::get("regions.list", "/regions"), typed).await
+        self.list("regions", Call::get("regions.list", "/regions"), every).await
     }
 
     /// The plans in stock in a region, of both kinds. Those that need a VPC of their own are not among them.
@@ -357,12 +358,12 @@ impl Api {
 
     /// <https://www.vultr.com/api/#operation/list-os>
     pub(super) async fn systems(&self) -> Result<Vec<Os>> {
-        self.list("operating systems", Call::get("os.list", "/os"), typed).await
+        self.list("operating systems", Call::get("os.list", "/os"), every).await
     }
 
     /// <https://www.vultr.com/api/#operation/list-ssh-keys>
     pub(super) async fn keys(&self) -> Result<Vec<Key>> {
-        self.list("ssh keys", Call::get("keys.list", "/ssh-keys"), typed).await
+        self.list("ssh keys", Call::get("keys.list", "/ssh-keys"), every).await
     }
 
     /// Adds a public key. A second try would make a second one.
@@ -382,7 +383,7 @@ impl Api {
         &self,
         what: &str,
         call: Call,
-        read: impl Fn(&RawValue) -> serde_json::Result<T> + Sync,
+        read: impl Fn(&[u8]) -> serde_json::Result<Page<T>> + Sync,
     ) -> Result<Vec<T>> {
         let (operation, call, read) = (call.operation(), call.query("per_page", PER_PAGE), &read);
         let pages = page::chained(what, |cursor| {
@@ -392,18 +393,15 @@ impl Api {
             };
             async move {
                 let reply = self.client.send(call).await?;
-                let List { items: raws, meta } = reply.json()?;
-                let items = raws.iter().map(|raw| read(raw)).collect::<serde_json::Result<Vec<T>>>();
-                let items = items.map_err(|error| unreadable(&reply, &error))?;
-                let (total, links) = meta.map_or((None, None), |meta| (meta.total, meta.links));
-                let next = links.and_then(|links| links.next).filter(|next| !next.is_empty());
-                Ok((vec![(items, total)], next))
+                let mut page = read(&reply.body).map_err(|error| unreadable(&reply, &error))?;
+                let next = page.next.take();
+                Ok((vec![page], next))
             }
         })
         .await?;
         // What is deleted meanwhile shortens the list: the smallest total told is what must have arrived.
-        let told = pages.iter().filter_map(|(_, total)| *total).min().unwrap_or(0);
-        let arrived: usize = pages.iter().map(|(items, _)| items.len()).sum();
+        let told = pages.iter().filter_map(|page| page.total).min().unwrap_or(0);
+        let arrived: usize = pages.iter().map(|page| page.items.len()).sum();
         if (arrived as u64) < told {
             let message = format!("Only {arrived} of {told} {what} arrived, so the list is not shown.");
             return Err(Error::new(ErrorKind::Protocol, message)
@@ -411,15 +409,34 @@ impl Api {
                 .with_operation(operation)
                 .with_retry(Retry::Backoff));
         }
-        Ok(pages.into_iter().flat_map(|(items, _)| items).collect())
+        Ok(page::joined(pages.into_iter().map(|page| page.items), arrived))
     }
+}
+
+/// Reads a page item by item.
+fn read<'a, I: Deserialize<'a>, T>(body: &'a [u8], turn: impl Fn(I) -> T) -> serde_json::Result<Page<T>> {
+    let List { items, meta } = serde_json::from_slice::<List<I>>(body)?;
+    let (total, links) = meta.map_or((None, None), |meta| (meta.total, meta.links));
+    let next = links.and_then(|links| links.next).filter(|next| !next.is_empty());
+    Ok(Page { items: items.into_iter().map(turn).collect(), total, next })
+}
+
+/// Reads a page of which all is wanted.
+fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
+    read(body, |item| item)
+}
+
+/// One page of a list, read.
+struct Page<T> {
+    items: Vec<T>,
+    total: Option<u64>,
+    next: Option<String>,
 }
 
 /// One page of any list as it comes: the items stand under the resource's own name.
 #[derive(Deserialize)]
-struct List<'a> {
+struct List<I> {
     #[serde(
-        borrow,
         alias = "instances",
         alias = "bare_metals",
         alias = "plans",
@@ -428,7 +445,7 @@ struct List<'a> {
         alias = "os",
         alias = "ssh_keys"
     )]
-    items: Vec<&'a RawValue>,
+    items: Vec<I>,
     meta: Option<Meta>,
 }
 
@@ -462,10 +479,6 @@ fn by_region<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<
         "null" | "[]" => Ok(HashMap::new()),
         text => serde_json::from_str(text).map_err(D::Error::custom),
     }
-}
-
-fn typed<T: for<'a> Deserialize<'a>>(raw: &RawValue) -> serde_json::Result<T> {
-    serde_json::from_str(raw.get())
 }
 
 fn unreadable(reply: &Reply, error: &serde_json::Error) -> Error {

@@ -11,7 +11,7 @@ use capsule_core::tags::FlatTags;
 use capsule_core::{
     Account, Addresses, Architecture, BillingUnit, Catalog, Currency, Effect, Error, ErrorKind, Gpu, Image, Instance,
     InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price, RawBody, Region, Result, Retry,
-    Scope, Stock,
+    Stock,
 };
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -60,7 +60,7 @@ pub(super) fn instance(kind: Kind, server: api::Server<'_>, raw: RawBody) -> Ins
         id: InstanceId::new(&DESCRIPTOR.id, region, native_id(kind, &server.id)),
         name: text(&server.label),
         status,
-        native_status: words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("/"),
+        native_status: native_status(words),
         fault: (status == InstanceStatus::Failed).then(|| {
             "Vultr suspended this server, for its bill or for abuse; its support portal tells which".to_owned()
         }),
@@ -71,6 +71,18 @@ pub(super) fn instance(kind: Kind, server: api::Server<'_>, raw: RawBody) -> Ins
         created_at: server.date_created.and_then(|text| text.parse().ok()),
         metadata: raw,
     }
+}
+
+/// The words that there are, with slashes between.
+fn native_status(words: [&str; 3]) -> String {
+    let mut all = String::new();
+    for word in words.into_iter().filter(|word| !word.is_empty()) {
+        if !all.is_empty() {
+            all.push('/');
+        }
+        all.push_str(word);
+    }
+    all
 }
 
 /// What it boots. Ids that are not set are 0 or empty.
@@ -156,16 +168,6 @@ pub(super) fn power_call(id: &InstanceId, kind: Kind, now: InstanceStatus, to: P
         }
         (Power::Reboot, _) => Some(Ask::Reboot),
     })
-}
-
-/// Each server once, those of the scope and of the wanted regions alone.
-pub(super) fn gather(found: impl Iterator<Item = Instance>, scope: &Scope, regions: &[String]) -> Vec<Instance> {
-    let mut seen = HashSet::new();
-    found
-        .filter(|instance| scope.holds(&instance.tags))
-        .filter(|instance| regions.is_empty() || regions.contains(&instance.id.region))
-        .filter(|instance| seen.insert(instance.id.native.clone()))
-        .collect()
 }
 
 // ---- Orders

@@ -244,8 +244,9 @@ impl Provider for Vultr {
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
-        let (machines, metals) = try_join(self.servers(Kind::Virtual), self.servers(Kind::Metal)).await?;
-        Ok(convert::gather(machines.into_iter().chain(metals), scope, &self.regions))
+        let (mut found, metals) = try_join(self.servers(Kind::Virtual), self.servers(Kind::Metal)).await?;
+        found.extend(metals);
+        Ok(scope.gather(found, &self.regions))
     }
 
     async fn power(&self, id: &InstanceId, to: Power) -> Result<()> {

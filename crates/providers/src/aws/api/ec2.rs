@@ -1,9 +1,8 @@
 //! EC2: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Welcome.html>. Each function is one action.
 
 use capsule_core::http::{Call, Lane, page};
-use capsule_core::{ErrorKind, Result, Tags};
+use capsule_core::{Bodied, ErrorKind, RawBody, Result, Tags};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{Answer, Api, DESCRIBE, END, ROOT_DISK, RUN};
 use crate::aws::query::{Form, or_default, parsed};
@@ -90,11 +89,23 @@ pub(in crate::aws) struct Tag {
     pub value: String,
 }
 
-/// A server and the rendering of its element.
+/// A server and, unless it comes from a list without bodies, the rendering of its element.
 #[derive(Debug)]
 pub(in crate::aws) struct Item {
     pub instance: Instance,
-    pub raw: Box<RawValue>,
+    pub raw: RawBody,
+}
+
+impl From<Instance> for Item {
+    fn from(instance: Instance) -> Self {
+        Item { instance, raw: RawBody::empty() }
+    }
+}
+
+impl From<Bodied<'_, Instance>> for Item {
+    fn from(Bodied(instance, raw): Bodied<'_, Instance>) -> Self {
+        Item { instance, raw: RawBody::new(raw.to_owned()) }
+    }
 }
 
 /// A region of the account.
@@ -247,19 +258,19 @@ pub(in crate::aws) struct RunInstances<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct InstancesPage<'a> {
-    #[serde(borrow, default, deserialize_with = "or_default")]
-    reservation_set: Vec<Reservation<'a>>,
+#[serde(rename_all = "camelCase", bound = "I: Deserialize<'de>")]
+struct InstancesPage<I> {
+    #[serde(default, deserialize_with = "or_default")]
+    reservation_set: Vec<Reservation<I>>,
     #[serde(default, deserialize_with = "or_default")]
     next_token: Option<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reservation<'a> {
-    #[serde(borrow, default, deserialize_with = "or_default")]
-    instances_set: Vec<&'a RawValue>,
+#[serde(rename_all = "camelCase", bound = "I: Deserialize<'de>")]
+struct Reservation<I> {
+    #[serde(default, deserialize_with = "or_default")]
+    instances_set: Vec<I>,
 }
 
 /// A list in an answer, whatever it is called.
@@ -298,15 +309,11 @@ fn look(operation: &'static str) -> Call {
 }
 
 impl Answer {
-    fn item(&self, raw: &RawValue) -> Result<Item> {
-        let instance = serde_json::from_str(raw.get()).map_err(|error| self.unreadable(&error))?;
-        Ok(Item { instance, raw: raw.to_owned() })
-    }
-
-    fn items(&self) -> Result<(Vec<Item>, Option<String>)> {
-        let page: InstancesPage = self.read()?;
-        let raws = page.reservation_set.iter().flat_map(|reservation| &reservation.instances_set);
-        Ok((raws.map(|raw| self.item(raw)).collect::<Result<_>>()?, page.next_token))
+    /// The servers of one page, each read as an `I`, and the token of the next.
+    fn items<'a, I: Deserialize<'a> + Into<Item>>(&'a self) -> Result<(Vec<Item>, Option<String>)> {
+        let page: InstancesPage<I> = self.read()?;
+        let items = page.reservation_set.into_iter().flat_map(|reservation| reservation.instances_set);
+        Ok((items.map(Into::into).collect(), page.next_token))
     }
 }
 
@@ -318,7 +325,8 @@ impl Api {
             for ((name, value), number) in filters.iter().zip(1..) {
                 form = form.filter(number, name, &[value]);
             }
-            self.ec2(region, look("ec2.DescribeInstances"), form).await?.items()
+            let answer = self.ec2(region, look("ec2.DescribeInstances"), form).await?;
+            if self.lean { answer.items::<Instance>() } else { answer.items::<Bodied<'_, Instance>>() }
         })
         .await
     }
@@ -327,7 +335,7 @@ impl Api {
     pub(in crate::aws) async fn describe_instance(&self, region: &str, id: &str, lane: Lane) -> Result<Option<Item>> {
         let form = form("DescribeInstances").with("InstanceId.1", id);
         match self.ec2(region, look("ec2.DescribeInstances").lane(lane), form).await {
-            Ok(answer) => Ok(answer.items()?.0.pop()),
+            Ok(answer) => Ok(answer.items::<Bodied<'_, Instance>>()?.0.pop()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -359,9 +367,9 @@ impl Api {
                 .maybe("BlockDeviceMapping.1.Ebs.VolumeSize", run.disk_gib);
         }
         let answer = self.ec2(region, Call::post("ec2.RunInstances", "/").bucket(RUN), form).await?;
-        let made: Reservation = answer.read()?;
-        let raw = made.instances_set.first().ok_or_else(|| answer.unreadable(&"it names no server"))?;
-        answer.item(raw)
+        let made: Reservation<Bodied<'_, Instance>> = answer.read()?;
+        let made = made.instances_set.into_iter().next().ok_or_else(|| answer.unreadable(&"it names no server"))?;
+        Ok(made.into())
     }
 
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StartInstances.html>.

@@ -87,14 +87,16 @@ pub(super) struct Api {
     clock: Arc<dyn Clock>,
     ledgers: Ledgers,
     limit: Option<Rate>,
+    /// Whether lists leave the bodies out.
+    lean: bool,
     clients: Mutex<HashMap<(Service, String), Client>>,
 }
 
 impl Api {
     pub(super) fn new(keys: Keys, endpoint: Option<Url>, connect: Connect) -> Api {
         let Connect { settings, transport, clock, ledgers } = connect;
-        let (keys, limit) = (Arc::new(keys), settings.limit);
-        Api { keys, endpoint, transport, clock, ledgers, limit, clients: Mutex::default() }
+        let (keys, limit, lean) = (Arc::new(keys), settings.limit, settings.lean);
+        Api { keys, endpoint, transport, clock, ledgers, limit, lean, clients: Mutex::default() }
     }
 
     /// The clock that everything goes by.
