@@ -110,6 +110,8 @@ referees() {
 
 python() {
     tool_python .venv-python crates/python/tests/requirements.txt
+    # What is generated for NixOS is read by Nix itself.
+    need nix-instantiate nix-bin
     say "Python module"
     cargo build --package capsule-python --locked --quiet
     ln -sf "$(realpath "$target")/debug/lib_native.so" crates/python/python/capsule_package/_native.abi3.so

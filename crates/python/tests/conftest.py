@@ -14,9 +14,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_TOKEN", "_ENDPOINT")) or name.startswith(("CAPSULE_", "AWS_", "SCW_", "OPENMESH_")):
             monkeypatch.delenv(name)
+    home = tmp_path / "capsule"
+    home.mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("CAPSULE_HOME", str(tmp_path / "capsule"))
+    monkeypatch.setenv("CAPSULE_HOME", str(home))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "python"))
     monkeypatch.setenv("CAPSULE_SANDBOX", "1")
     monkeypatch.setenv("CAPSULE_SANDBOX_SPEED", "10000")
-    return tmp_path / "capsule"
+    return home
