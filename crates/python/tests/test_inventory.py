@@ -260,7 +260,10 @@ def test_removing_closes_the_record_with_what_it_cost(home: Path, store: XNodeIn
 
 
 def test_removing_what_has_no_record_makes_one(home: Path) -> None:
-    document = {"version": "1.0", "xnodes": {"7": {"id": "7", "provider": "aws", "deployed_at": "2025-01-01T00:00:00Z"}}}
+    document = {
+        "version": "1.0",
+        "xnodes": {"7": {"id": "7", "provider": "aws", "deployed_at": "2025-01-01T00:00:00Z"}},
+    }
     (home / "inventory.json").write_text(json.dumps(document))
     store = XNodeInventory()
     store.remove_xnode("7")
@@ -396,7 +399,11 @@ def test_a_hundred_entries_of_the_original(home: Path, caplog: pytest.LogCapture
     assert len(store.history) == COUNT + 5
     assert not caplog.records
     entries = build()["xnodes"].values()
-    counted = [entry for entry in entries if entry["status"] in ("new", "active", "pending", "deploying", "ON", "running", "queued")]
+    counted = [
+        entry
+        for entry in entries
+        if entry["status"] in ("new", "active", "pending", "deploying", "ON", "running", "queued")
+    ]
     assert 50 < len(counted) < COUNT
     report = store.get_cost_report()
     assert report.active_count == len(counted)
@@ -414,7 +421,11 @@ def test_saving_loses_nothing_of_the_originals_file(home: Path) -> None:
     after = on_disk(home)
     del after["xnodes"]["n-1"]
     assert after["history"].pop()["xnode_id"] == "n-1"
-    assert after["metadata"] == {**before["metadata"], "total_deployed": 106, "total_running": after["metadata"]["total_running"]}
+    assert after["metadata"] == {
+        **before["metadata"],
+        "total_deployed": 106,
+        "total_running": after["metadata"]["total_running"],
+    }
     for key in ("version", "xnodes", "history", "notes"):
         assert after[key] == before[key], key
 
@@ -564,9 +575,7 @@ store.remove_xnode(f"{who}-0")
 
 def test_defect_25_processes_lose_nothing_of_each_others(home: Path, store: XNodeInventory) -> None:
     store.add_xnode(node(id="shared"), "vultr")
-    workers = [
-        subprocess.Popen([sys.executable, "-c", _ADDS, who], stdin=subprocess.PIPE, text=True) for who in "abcd"
-    ]
+    workers = [subprocess.Popen([sys.executable, "-c", _ADDS, who], stdin=subprocess.PIPE, text=True) for who in "abcd"]
     for worker in workers:
         assert worker.stdin is not None
         worker.stdin.write("go\n")

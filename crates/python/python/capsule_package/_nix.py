@@ -5,6 +5,7 @@ import re
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 _KEYWORDS = frozenset(("assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with"))
+_READER = ("tree_sitter", "tree_sitter_nix")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
 
 
@@ -36,8 +37,7 @@ def comment(text: str) -> str:
 def check_syntax(source: str) -> Optional[List[str]]:
     """What is wrong with a Nix file, as far as its syntax and names defined twice; None if there is no parser here."""
     try:
-        tree_sitter = importlib.import_module("tree_sitter")
-        grammar = importlib.import_module("tree_sitter_nix")
+        tree_sitter, grammar = (importlib.import_module(name) for name in _READER)
     except ImportError:
         return None
     parser = tree_sitter.Parser(tree_sitter.Language(grammar.language()))

@@ -207,7 +207,7 @@ class NixOSConfigGenerator:
     def _packages(self, option: str, presets: Mapping[str, Preset]) -> List[str]:
         lines, seen = [f"  {option} = ["], set()
         for preset in presets.values():
-            fresh = [package for package in preset.packages if package not in seen]
+            fresh = [package for package in dict.fromkeys(preset.packages) if package not in seen]
             seen.update(fresh)
             if fresh:
                 lines.append(f"    # {comment(preset.description)}")
