@@ -449,7 +449,7 @@ def test_an_id_that_stands_there_twice_has_to_be_said_by_its_key(home: Path) -> 
 
 
 def test_entries_and_records_that_cannot_be_read_stay(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    odd = {
+    odd: Dict[str, Any] = {
         "version": "1.0",
         "xnodes": {"a": "what is this", "b": {"name": None, "status": None, "cost_hourly": None, "tags": None}},
         "history": [{"xnode_id": "x", "deployed_at": "last summer"}, 7, {"xnode_id": "y", "deployed_at": None}],
@@ -462,8 +462,8 @@ def test_entries_and_records_that_cannot_be_read_stay(home: Path, caplog: pytest
     assert store.get_cost_report().total_count == 1
     store.add_xnode(node(1), "vultr")
     after = on_disk(home)
-    assert after["xnodes"]["a"] == odd["xnodes"]["a"]  # type: ignore[index]
-    for record in odd["history"]:  # type: ignore[union-attr]
+    assert after["xnodes"]["a"] == odd["xnodes"]["a"]
+    for record in odd["history"]:
         assert record in after["history"]
 
 

@@ -24,7 +24,6 @@ from capsule_package.monitoring import (
     AlertType,
     HealthCheck,
     HealthStatus,
-    MonitoringConfig,
     MonitoringSystem,
     ResourceMetrics,
 )
@@ -717,3 +716,40 @@ def test_all_are_found_by_id_and_name() -> None:
 
 def test_logging_is_left_alone() -> None:
     assert logging.getLogger("capsule_package.monitoring").handlers == []
+
+
+# With the program itself, in the simulated clouds
+
+OWNER = "eth:5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"
+
+
+def capsule(*arguments: str) -> str:
+    command = _look._command()
+    assert command is not None, "the program `capsule` is missing"
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_xnode_in_the_sandbox_is_healthy_then_down_then_healthy(home: Path) -> None:
+    made = json.loads(capsule("-o", "json", "deploy", "web", "--provider", "vultr", "--owner", OWNER))
+    assert made
+    capsule("deploy", "plain", "--provider", "vultr", "--bare")
+    native = json.loads(capsule("-o", "json", "show", "web"))["instance"]["native_id"]
+    system = MonitoringSystem()
+    node = {"id": native, "provider": "vultr", "name": "web", "ip_address": "203.0.113.1"}
+    assert system.check_health(native, node).status == HealthStatus.HEALTHY
+    capsule("stop", "web")
+    down = system.check_health(native, node)
+    assert (down.status, down.checks) == (HealthStatus.UNHEALTHY, {"ping": False, "http": False})
+    assert "port 443" in down.error_messages[0]
+    (alert,) = MonitoringSystem().active_alerts.values()
+    assert alert.alert_type == AlertType.SERVICE_DOWN
+    # It is alone, so nothing speaks for an outage of this machine; the plain server is no xNode.
+    checks = system.check_all([node, {**node, "id": "plain", "name": "plain"}])
+    assert [check.status for check in checks.values()] == [HealthStatus.UNHEALTHY, HealthStatus.UNKNOWN]
+    capsule("start", "web")
+    assert system.check_health(native, node).status == HealthStatus.HEALTHY
+    assert MonitoringSystem().active_alerts == {}
+    assert system.check_health("--version", node).error_messages, "an id is no option"
+    assert system.collect_metrics(native, node) is None, "nobody is logged in"

@@ -6,7 +6,7 @@ import sys
 import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 import yaml
@@ -322,7 +322,8 @@ def test_defect_6_a_provider_that_fails_is_an_error_and_no_shorter_list(
         raise APIError("no answer", 502)
 
     monkeypatch.setattr(clouds.providers["linode"], "list_instances", fail)
-    for call in (manager.list_running_xnodes, lambda: manager.delete_xnode("v1")):
+    calls: List[Callable[[], Any]] = [manager.list_running_xnodes, lambda: manager.delete_xnode("v1")]
+    for call in calls:
         with pytest.raises(APIError, match="no answer"):
             call()
     assert clouds.providers["vultr"].asked == []
@@ -426,7 +427,11 @@ def test_the_default_region_is_a_setting(clouds: Clouds) -> None:
 
 
 def test_defect_33_tunnels_say_where_to_go_instead(manager: XNodeManager) -> None:
-    for call in (lambda: manager.create_tunnel("v1", 8080), lambda: openmesh_core.quick_tunnel("v1", 8080)):
+    calls: List[Callable[[], Any]] = [
+        lambda: manager.create_tunnel("v1", 8080),
+        lambda: openmesh_core.quick_tunnel("v1", 8080),
+    ]
+    for call in calls:
         with pytest.raises(NotImplementedError, match="no SSH server.*capsule xnode login"):
             call()
     assert manager.close_tunnel("v1") is False

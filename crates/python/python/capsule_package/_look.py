@@ -4,14 +4,13 @@ The looking itself is the Rust core's: TLS on port 443, the certificate that is 
 It tells an outage of this machine from one of the nodes, and looks again before it calls one down.
 """
 
+import importlib.util
 import json
 import shutil
 import subprocess
 import sys
-import sysconfig
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
 # One round of looks ends by itself long before.
@@ -22,10 +21,10 @@ _LIMIT_SECONDS = 180
 class Look:
     """What a look came to.
 
-    `health` is `up`, `shaky` or `down`, `alarm` (open to anyone, or not itself any more) or `unknown`. `claimed` is None
-    where that was not seen. `trouble` says what is wrong and what to do. `usage` is what the node tells its owner:
-    `{"cpu": [{"used"}], "memory": {"used", "total"}, "disk": [{"used", "total"}]}`. `ms` is how long it took, the start
-    of the program included.
+    `health` is `up`, `shaky` or `down`, `alarm` (open to anyone, or not itself any more) or `unknown`. `claimed` is
+    None where that was not seen. `trouble` says what is wrong and what to do. `usage` is what the node tells its
+    owner: `{"cpu": [{"used"}], "memory": {"used", "total"}, "disk": [{"used", "total"}]}`. `ms` is how long it took,
+    the start of the program included.
     """
 
     health: str
@@ -41,7 +40,8 @@ def look(which: str) -> Look:
 
 
 def look_at_all() -> Dict[str, Look]:
-    """Looks at all xNodes that capsule knows, at once. Each is there by its whole id, by the provider's and by its name.
+    """Looks at all xNodes that capsule knows, at once. Each is there by its whole id, by the provider's and by its
+    name.
 
     Where nothing can be said of any, the one entry `""` says why.
     """
@@ -73,9 +73,10 @@ def _ask(arguments: List[str]) -> Dict[str, Look]:
 
 
 def _command() -> Optional[List[str]]:
-    """The console program that belongs to this Python, else the one on the path."""
-    beside = Path(sysconfig.get_path("scripts")) / ("capsule.exe" if sys.platform == "win32" else "capsule")
-    found = str(beside) if beside.is_file() else shutil.which("capsule")
+    """The program of this package where its native part is built, else the one on the path."""
+    if importlib.util.find_spec("capsule_package._native") is not None:
+        return [sys.executable, "-m", "capsule_package._main"]
+    found = shutil.which("capsule")
     return None if found is None else [found]
 
 

@@ -1,7 +1,7 @@
 """Files in Capsule's home that survive a crash, and two writers at once.
 
-A file is replaced as a whole, under a lock that stands beside it, and what another process wrote meanwhile is merged in:
-see `merge`. All are readable by their owner alone.
+A file is replaced as a whole, under a lock that stands beside it, and what another process wrote meanwhile is merged
+in: see `merge`. All are readable by their owner alone.
 """
 
 import contextlib

@@ -19,11 +19,12 @@ The file, format 1.0::
 - `cost_hourly` is US dollars an hour.
 - Keys that are not listed stay as they are, and so do entries that cannot be read.
 
-CSV has the columns `id,name,provider,status,ip_address,region,deployed_at,cost_hourly,tags`, tags joined by commas, null
-as nothing. On import the last four may be missing, and `template` may be there.
+CSV has the columns `id,name,provider,status,ip_address,region,deployed_at,cost_hourly,tags`, tags joined by commas,
+null as nothing. On import the last four may be missing, and `template` may be there.
 
-A month is 720 hours and a year 8760 here, as the contract has it. No provider charges so: some charge by the hour up to a
-price for the month that is below 720 times the hour's, some 730 hours. `capsule cost` has what each really charges.
+A month is 720 hours and a year 8760 here, as the contract has it. No provider charges so: some charge by the hour up
+to a price for the month that is below 720 times the hour's, some 730 hours. `capsule cost` has what each really
+charges.
 """
 
 import contextlib
@@ -483,8 +484,8 @@ class XNodeInventory:
     def import_csv(self, filename: Union[Path, str]) -> int:
         """Adds the servers of a CSV file, all or none; their number.
 
-        Those that are there already, or come twice, are left out with a warning. A row without `deployed_at` counts from
-        now. Columns that are not known go to the entry's `metadata`.
+        Those that are there already, or come twice, are left out with a warning. A row without `deployed_at` counts
+        from now. Columns that are not known go to the entry's `metadata`.
 
         Raises FileNotFoundError, and ValueError that names the line and the column.
         """
@@ -602,7 +603,7 @@ def _cost(entry: Mapping[str, Any]) -> Decimal:
 
 
 def _plain(value: Mapping[str, Any]) -> Dict[str, Any]:
-    """As it comes back from JSON. What cannot stand there stands as text: a server that was ordered has to be recorded."""
+    """As it comes back from JSON. What cannot stand there stands as text: what was ordered has to be recorded."""
     content: Dict[str, Any] = json.loads(json.dumps(value, default=_text, skipkeys=True))
     return content
 

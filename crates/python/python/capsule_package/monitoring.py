@@ -58,8 +58,8 @@ _SHOWN = 10
 class MonitoringConfig:
     """The settings. Addresses of webhooks are secrets and do not show.
 
-    `ping_timeout` and `ssh_timeout` have no effect; `http_timeout` is how long a webhook may take. Email is not sent, and
-    `auto_scale_on_high_load` does nothing: neither did in the original.
+    `ping_timeout` and `ssh_timeout` have no effect; `http_timeout` is how long a webhook may take. Email is not sent,
+    and `auto_scale_on_high_load` does nothing: neither did in the original.
     """
 
     enabled: bool = True
@@ -224,7 +224,7 @@ class MonitoringSystem:
             self._alert(alert_id).acknowledged = True
 
     def resolve_alert(self, alert_id: str) -> None:
-        """Ends an alert. It comes again if what it is about is still so. Raises KeyError if there is none of that id."""
+        """Ends an alert. It comes again if all is as it was. Raises KeyError if there is none of that id."""
         with self._changing():
             self._alert(alert_id).resolved = True
 
@@ -356,7 +356,7 @@ class MonitoringSystem:
         }
 
     def get_dashboard_data(self) -> Dict[str, Any]:
-        """Figures of all nodes that were ever checked. What is not healthy counts as unhealthy, as the contract has it."""
+        """Figures of all nodes that were ever checked. What is not healthy counts as unhealthy, as in the original."""
         nodes = list(dict.fromkeys([*self.health_history, *self.metrics_history]))
         recent = {node: self.health_history[node][-1] for node in nodes if self.health_history.get(node)}
         healthy = sum(check.status == HealthStatus.HEALTHY for check in recent.values())

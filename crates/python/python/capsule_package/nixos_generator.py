@@ -1,7 +1,7 @@
 """NixOS configurations from profiles, as the original generated them.
 
-A profile is a mapping: `description`, `presets` (or `stacks`), `custom_packages`, `editor`. What it names is checked and
-escaped: a name that Nix could take for something else never reaches a file.
+A profile is a mapping: `description`, `presets` (or `stacks`), `custom_packages`, `editor`. What it names is checked
+and escaped: a name that Nix could take for something else never reaches a file.
 
 An xNode is configured by its owner through its manager; these files are for other NixOS machines, or for an xNode's
 `INITIAL_CONFIG`. They follow the release that xNodes are built on.
@@ -253,8 +253,8 @@ class NixOSConfigGenerator:
 def validate_config(config_path: Union[Path, str]) -> Tuple[bool, List[str]]:
     """Whether a Nix file can be read, and what is wrong with it.
 
-    `nix-instantiate` is asked if it is there; else the parser of the package `tree-sitter-nix`, with a look at names that
-    are defined twice. Without either nothing is known, and that is the error.
+    `nix-instantiate` is asked if it is there; else the parser of the package `tree-sitter-nix`, with a look at names
+    that are defined twice. Without either nothing is known, and that is the error.
     """
     path = Path(config_path)
     if not path.is_file():

@@ -19,7 +19,6 @@ from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Tuple
 import yaml
 
 from . import _store
-from .api_clients import ResourceNotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,8 @@ _NORMAL = {word: normal for normal, words in _WORDS.items() for word in words}
 
 
 def normal_status(word: Optional[str]) -> str:
-    """`provisioning`, `running`, `stopped`, `deleting`, `failed` or `unknown`, from whichever word a provider has for it.
+    """`provisioning`, `running`, `stopped`, `deleting`, `failed` or `unknown`, from whichever word a provider has for
+    it.
 
     >>> normal_status("active"), normal_status("new"), normal_status(None)
     ('running', 'provisioning', 'unknown')
@@ -136,8 +136,8 @@ class XNode:
 class OpenMeshConfig:
     """The settings in `~/.capsule/openmesh.yml`, over defaults.
 
-    Attributes: `config_file`, and `config_data` with all settings. The file is read when the object is made, and written
-    by `set` and `save` alone; then only what was changed here is changed there.
+    Attributes: `config_file`, and `config_data` with all settings. The file is read when the object is made, and
+    written by `set` and `save` alone; then only what was changed here is changed there.
     """
 
     DEFAULT_CONFIG: Dict[str, Any] = {
@@ -262,10 +262,11 @@ class XNodeManager:
     ) -> XNode:
         """Orders a server, and waits until it runs.
 
-        With `owner="eth:..."` it becomes an xNode of that wallet and is waited for until it is claimed; without, it is a
-        plain server, and a warning says so. `config_template` is a template's id; without it, the cheapest one is taken
-        that has `min_cpu` (2), `min_memory` (4 GB) and at most `max_price` (USD an hour), at `provider` if that is
-        given, in `region`, which is the setting `default_region` unless given. Other keywords go to the provider.
+        With `owner="eth:..."` it becomes an xNode of that wallet and is waited for until it is claimed; without, it
+        is a plain server, and a warning says so. `config_template` is a template's id; without it, the cheapest one
+        is taken that has `min_cpu` (2), `min_memory` (4 GB) and at most `max_price` (USD an hour), at `provider` if
+        that is given, in `region`, which is the setting `default_region` unless given. Other keywords go to the
+        provider.
 
         Raises ValueError if nothing fits, and what `Provider.deploy` raises.
         """
@@ -399,4 +400,7 @@ def _find(xnode_id: str) -> Tuple[Any, Dict[str, Any]]:
     if found:
         ids = ", ".join(f"{server['provider']}/{server['id']}" for _, server in found)
         raise ValueError(f"{len(found)} servers are meant by {xnode_id!r}. Say which by its id: {ids}.")
+    # Late, as the providers are.
+    from .api_clients import ResourceNotFoundError
+
     raise ResourceNotFoundError(f"No provider that is set up has a server {xnode_id!r}.", 404)
