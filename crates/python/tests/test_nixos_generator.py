@@ -305,6 +305,7 @@ def valid(path: Path) -> List[str]:
 
 def by(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "tree-sitter":
+        assert _nix.check_syntax("{ }") == [], "tree-sitter-nix is missing"
         monkeypatch.setenv("PATH", "")
     else:
         needs_nix()
