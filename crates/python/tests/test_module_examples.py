@@ -39,13 +39,3 @@ def test_nixos_files(tmp_path: Path) -> None:
         "hardware-configuration.nix: valid",
     ]
     assert (tmp_path / "nixos" / "README.md").is_file()
-
-
-def test_xnode_lifecycle_and_watch_fleet(home: Path, tmp_path: Path) -> None:
-    lines = run("xnode_lifecycle.py", folder=tmp_path)
-    assert lines[0].startswith("prod-api-1 is ")
-    assert "Running: ['prod-api-1']" in lines
-    assert "Stopped: True started: True" in lines
-    assert "Deleted: True" in lines
-    assert json.loads((home / "inventory.json").read_text())["xnodes"] == {}
-    assert run("watch_fleet.py", folder=tmp_path)[-1] == "0 of 0 healthy, 0 critical alerts"
