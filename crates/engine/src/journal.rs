@@ -12,8 +12,8 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
 
-pub use self::database::Database;
 use self::database::store;
+pub use self::database::{Database, names};
 use self::turn::Turn;
 use crate::engine::{AfterEvent, Notice, OperationFilter};
 use crate::event::{Entry, Event, Intent};

@@ -37,7 +37,7 @@ mod turns;
 
 pub use engine::{AfterEvent, DeployRequest, Engine, Notice, OperationFilter, Options, Providers};
 pub use fleet::{Adopt, Pending, Rebuilt, Survey};
-pub use journal::Database;
+pub use journal::{Database, names};
 pub use operation::{
     Deployed, Finish, Kind, Observer, OnFailure, Operation, OperationId, Outcome, Record, Silent, Stage, Update, Wait,
 };

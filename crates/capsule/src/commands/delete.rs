@@ -1,6 +1,8 @@
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::{Outcome, confirm, finish, target};
+use crate::complete;
 use crate::output::Progress;
 use crate::session::Session;
 
@@ -11,7 +13,7 @@ use crate::session::Session;
 #[command(visible_alias = "rm")]
 pub struct Delete {
     /// Their ids, unique names, or unique prefixes of either
-    #[arg(required = true)]
+    #[arg(required = true, add = ArgValueCandidates::new(complete::servers))]
     pub ids: Vec<String>,
     /// Do not ask
     #[arg(short, long)]

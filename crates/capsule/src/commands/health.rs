@@ -3,12 +3,14 @@ use std::time::Duration;
 use capsule_core::{Error, ErrorKind};
 use capsule_xnode::{Health as State, Probe, Usage, Watcher, ends_soon};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::verify::{check_all, nodes, refuse_own_outage};
 use super::{Outcome, finish};
+use crate::complete;
 use crate::failure::Failure;
 use crate::nodes::{Checked, Node};
 use crate::output::{self, Table};
@@ -21,7 +23,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Health {
     /// The xNode: its id, unique name or unique prefix
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present = "all", conflicts_with = "all", add = ArgValueCandidates::new(complete::servers))]
     pub node: Option<String>,
     /// All xNodes of the inventory
     #[arg(long)]

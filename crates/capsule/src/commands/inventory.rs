@@ -3,10 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use capsule_core::{Error, ErrorKind};
 use capsule_engine::Record;
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use serde_json::{Value, json};
 
 use super::Outcome;
 use super::known::{self, Known};
+use crate::complete;
 use crate::output::{self, Table};
 use crate::session::Session;
 
@@ -27,7 +29,7 @@ pub struct Inventory {
     #[arg(long, conflicts_with = "host")]
     pub list: bool,
     /// What Ansible asks for of one host: its variables
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::servers))]
     pub host: Option<String>,
 }
 

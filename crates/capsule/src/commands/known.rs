@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use capsule_core::{Error, InstanceStatus, Tags};
 use capsule_engine::Record;
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use crate::complete;
 use crate::nodes::Goal;
 use crate::own::OWN;
 use crate::session::Session;
@@ -14,7 +16,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Known {
     /// Only this provider (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::providers))]
     pub provider: Vec<String>,
     /// Only this region (may be repeated)
     #[arg(long, value_name = "REGION")]

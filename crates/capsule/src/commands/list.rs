@@ -1,9 +1,11 @@
 use capsule_core::{Error, Instance, InstanceStatus, Scope, Tags};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::Outcome;
+use crate::complete;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
@@ -15,7 +17,7 @@ use crate::session::Session;
 #[command(visible_alias = "ls")]
 pub struct List {
     /// Only this provider (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::providers))]
     pub provider: Vec<String>,
     /// Only this region (may be repeated)
     #[arg(long, value_name = "REGION")]

@@ -5,11 +5,13 @@ use capsule_core::{
 };
 use capsule_engine::{Adopt, Engine, Outcome as Operated, Record, Survey};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Outcome, confirm, finish};
+use crate::complete;
 use crate::output::{self, Progress, Table};
 use crate::session::Session;
 
@@ -23,7 +25,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Orphans {
     /// Only this provider (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::providers))]
     pub provider: Vec<String>,
     /// Take the orphans into the inventory
     #[arg(long, conflicts_with = "delete")]

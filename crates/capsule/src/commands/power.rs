@@ -1,8 +1,10 @@
 use capsule_core::Power;
 use capsule_engine::Wait;
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::{Outcome, finish, target};
+use crate::complete;
 use crate::output::Progress;
 use crate::session::Session;
 
@@ -10,6 +12,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Which {
     /// Its id, unique name, or a unique prefix of either
+    #[arg(add = ArgValueCandidates::new(complete::servers))]
     pub id: String,
     /// Return once the provider has accepted
     #[arg(long)]

@@ -2,9 +2,11 @@ use std::io::{IsTerminal, Read};
 
 use capsule_core::{Error, ErrorKind};
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use secrecy::SecretString;
 
 use super::Outcome;
+use crate::complete;
 use crate::output::{self, Table};
 use crate::session::Session;
 
@@ -23,6 +25,7 @@ enum ProviderCommand {
     /// where other users of the machine could see them. The key is tried before it is stored.
     Login {
         /// The provider
+        #[arg(add = ArgValueCandidates::new(complete::providers))]
         name: String,
         /// Store it without trying it
         #[arg(long)]
@@ -31,6 +34,7 @@ enum ProviderCommand {
     /// Ask a provider whose key this is and what it may do
     Check {
         /// The provider; all that are set up if left out
+        #[arg(add = ArgValueCandidates::new(complete::providers))]
         name: Option<String>,
     },
 }

@@ -5,11 +5,13 @@ use capsule_core::{Error, ErrorKind, Instance, OwnerId, ProviderId, Scope};
 use capsule_engine::{Engine, Rebuilt, Record};
 use capsule_providers::Entry;
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Outcome, confirm, finish};
+use crate::complete;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
@@ -26,7 +28,7 @@ const UNKNOWN: [&str; 5] = ["price", "operation", "on_failure", "ssh_keys", "use
 #[derive(Debug, Args)]
 pub struct Rebuild {
     /// Only at this provider (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::providers))]
     pub provider: Vec<String>,
     /// Whose servers these are: 16 letters and digits, the value of the tag `capsule-owner`
     #[arg(long, value_name = "ID")]

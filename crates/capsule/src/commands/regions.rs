@@ -1,6 +1,8 @@
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::Outcome;
+use crate::complete;
 use crate::output::{self, Table};
 use crate::session::Session;
 
@@ -8,7 +10,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Regions {
     /// Only this provider (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::providers))]
     pub provider: Vec<String>,
     /// Ask the providers even if a fresh answer is kept
     #[arg(long)]

@@ -1,7 +1,9 @@
 use capsule_core::{Error, ErrorKind, InstanceStatus};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::{Outcome, target};
+use crate::complete;
 use crate::output;
 use crate::own::{self, OWN};
 use crate::session::Session;
@@ -10,6 +12,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Show {
     /// Its id, unique name, or a unique prefix of either
+    #[arg(add = ArgValueCandidates::new(complete::servers))]
     pub id: String,
 }
 

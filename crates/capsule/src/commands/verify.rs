@@ -2,10 +2,12 @@ use capsule_core::{Error, ErrorKind};
 use capsule_engine::Engine;
 use capsule_xnode::{Probe, is_own_outage, own_outage};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use futures_util::future::join_all;
 
 use super::deploy::FailedServer;
 use super::{Outcome, finish};
+use crate::complete;
 use crate::failure::Failure;
 use crate::nodes::{Checked, Checker, Goal, Known, Node};
 use crate::output::{self, Progress, Table};
@@ -19,7 +21,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Verify {
     /// The xNode: its id, unique name or unique prefix
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present = "all", conflicts_with = "all", add = ArgValueCandidates::new(complete::servers))]
     pub node: Option<String>,
     /// All xNodes of the inventory
     #[arg(long)]

@@ -8,7 +8,9 @@ use capsule_core::{
 use capsule_engine::{Continent, Request};
 use capsule_providers::templates::{self, Template};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use crate::complete;
 use crate::output;
 use crate::session::Session;
 
@@ -16,7 +18,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Wanted {
     /// Only this provider (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::providers))]
     pub provider: Vec<String>,
     /// Only this plan
     #[arg(long, value_name = "PLAN")]

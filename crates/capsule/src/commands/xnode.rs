@@ -6,11 +6,13 @@ use std::time::Duration;
 use capsule_core::{Error, ErrorKind, Result};
 use capsule_xnode::{Domain, Email, Endpoint, LOCAL_DOMAIN, Owner, Session as Login, Trust, Web, login_text};
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use jiff::{SignedDuration, Timestamp};
 
 use super::verify::nodes;
 use super::xnode_args::{Block, XnodeArgs, no_owner};
 use super::{Outcome, ask, finish};
+use crate::complete;
 use crate::nodes::{Checker, Node, address};
 use crate::output;
 use crate::session::Session;
@@ -61,6 +63,7 @@ enum XnodeCommand {
     /// Where there is a login for the xNode, the domain is set through its manager; otherwise it must know it since its deploy.
     Domain {
         /// The xNode: its id, unique name or unique prefix
+        #[arg(add = ArgValueCandidates::new(complete::servers))]
         node: String,
         /// The domain
         domain: String,

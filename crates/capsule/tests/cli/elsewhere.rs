@@ -116,3 +116,29 @@ fn tables_are_csv_and_documents_yaml(program: &Program) {
     let same = program.sandbox(&["-o", "json", "list"]).exits(0).json();
     assert_eq!(serde_json::to_value(&read).unwrap()["instances"][0]["id"], same["instances"][0]["id"]);
 }
+
+#[test]
+fn the_shell_completes_names_without_asking_anybody() {
+    let program = Program::new();
+    program.sandbox(&["deploy", "web", "--provider", "digitalocean", "--min-cpu", "1"]).exits(0);
+    // As the script for fish asks: the words so far, the last one unfinished.
+    let complete = |words: &[&str]| {
+        let run = program.run_with(&[("CAPSULE_COMPLETE", "fish")], &[&["--", "capsule"], words].concat()).exits(0);
+        assert!(run.stderr.is_empty(), "{run:?}");
+        run.stdout
+    };
+    let names = complete(&["--sandbox", "show", ""]);
+    assert!(
+        names.contains("web\tdigitalocean/") && names.lines().any(|line| line.starts_with("digitalocean/")),
+        "{names}"
+    );
+    assert!(!complete(&["--sandbox", "delete", "x"]).contains("web"));
+    assert!(!complete(&["show", ""]).contains("web"), "outside of the sandbox there is none");
+    assert!(complete(&["plans", "--provider", "vul"]).starts_with("vultr"));
+    assert!(complete(&["dep"]).contains("deploy"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = program.run(&["completions", shell]).exits(0).stdout;
+        assert!(script.contains("CAPSULE_COMPLETE") && script.contains("capsule"), "{script}");
+    }
+    assert!(!program.home().join("journal.db").exists(), "nobody made a journal");
+}

@@ -53,6 +53,24 @@ impl Database {
     }
 }
 
+/// Name and id of each living server in a journal's file, by name, for whoever completes a word at a prompt: the file is
+/// neither made nor brought up to date.
+///
+/// # Errors
+/// [`ErrorKind::Store`].
+pub async fn names(path: &Path) -> Result<Vec<(String, String)>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    sqlx::any::install_default_drivers();
+    let failed = |error| store("read", error);
+    let url = sqlite_url(path)?;
+    let mut connection = AnyConnection::connect(&url).await.map_err(failed)?;
+    let sql = "SELECT name, id FROM instance WHERE id IS NOT NULL AND gone_at IS NULL ORDER BY name";
+    let rows = sqlx::query(sql).fetch_all(&mut connection).await.map_err(failed)?;
+    rows.iter().map(|row| Ok((text(row, "name")?, text(row, "id")?))).collect()
+}
+
 /// The schema, one numbered file for each step. Never change one that was released: add the next.
 const MIGRATIONS: [&str; 2] =
     [include_str!("../../migrations/0001_journal.sql"), include_str!("../../migrations/0002_budget.sql")];
