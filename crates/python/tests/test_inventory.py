@@ -671,3 +671,33 @@ def test_defect_20_importing_leaves_logging_alone() -> None:
     code = "import logging, capsule_package.inventory; print(logging.getLogger().handlers, logging.getLogger().level)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == f"[] {logging.WARNING}\n"
+
+
+_DIES = """
+import os, sys
+from capsule_package.inventory import XNodeInventory
+store = XNodeInventory()
+real, left = os.replace, [int(sys.argv[1])]
+
+def replace(*paths):
+    left[0] -= 1
+    if left[0] == 0:
+        os._exit(9)
+    real(*paths)
+
+os.replace = replace
+store.update_xnode("n-1", status="stopped")
+"""
+
+
+@pytest.mark.parametrize(("dies_at", "status"), [(1, "running"), (2, "running"), (3, "stopped")])
+def test_defect_25_a_crash_leaves_the_old_file_or_the_new_one(
+    home: Path, store: XNodeInventory, dies_at: int, status: str
+) -> None:
+    store.add_xnode(node(1), "vultr")
+    done = subprocess.run([sys.executable, "-c", _DIES, str(dies_at)], timeout=60)
+    assert done.returncode == (9 if dies_at < 3 else 0)
+    after = XNodeInventory()
+    assert after.get_xnode("n-1")["status"] == status
+    after.add_xnode(node(2), "vultr")
+    assert len(XNodeInventory().list_all()) == 2, "the dead one's lock is free"
