@@ -22,3 +22,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CAPSULE_SANDBOX", "1")
     monkeypatch.setenv("CAPSULE_SANDBOX_SPEED", "10000")
     return home
+
+
+@pytest.fixture
+def files(home: Path) -> Path:
+    """Where the modules in Python keep their files in the sandbox."""
+    folder = home / "sandbox"
+    folder.mkdir(mode=0o700)
+    return folder

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import pytest
 from capsule_package import inventory as module
@@ -25,12 +25,12 @@ def node(number: int = 1, **values: Any) -> XNode:
 
 
 @pytest.fixture
-def store(home: Path) -> XNodeInventory:
+def store(files: Path) -> XNodeInventory:
     return XNodeInventory()
 
 
-def on_disk(home: Path) -> Dict[str, Any]:
-    content: Dict[str, Any] = json.loads((home / "inventory.json").read_text())
+def on_disk(files: Path) -> Dict[str, Any]:
+    content: Dict[str, Any] = json.loads((files / "inventory.json").read_text())
     return content
 
 
@@ -85,27 +85,38 @@ def test_records_have_the_contracts_fields_in_its_order() -> None:
     ]
 
 
-def test_it_is_in_capsules_home(home: Path, store: XNodeInventory) -> None:
-    assert store.inventory_file == home / "inventory.json"
-    assert module.get_default_inventory().inventory_file == home / "inventory.json"
+def test_it_is_in_capsules_home(files: Path, store: XNodeInventory) -> None:
+    assert store.inventory_file == files / "inventory.json"
+    assert module.get_default_inventory().inventory_file == files / "inventory.json"
+
+
+@pytest.mark.parametrize("said", ["", "0", "false", None])
+def test_outside_the_sandbox_it_is_in_the_home_itself(
+    monkeypatch: pytest.MonkeyPatch, home: Path, said: Optional[str]
+) -> None:
+    monkeypatch.delenv("CAPSULE_SANDBOX")
+    if said is not None:
+        monkeypatch.setenv("CAPSULE_SANDBOX", said)
+    assert XNodeInventory().inventory_file == home / "inventory.json"
 
 
 def test_without_a_home_it_is_in_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CAPSULE_HOME")
+    monkeypatch.delenv("CAPSULE_SANDBOX")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     assert XNodeInventory().inventory_file == tmp_path / ".capsule" / "inventory.json"
 
 
-def test_looking_writes_nothing(home: Path, store: XNodeInventory) -> None:
+def test_looking_writes_nothing(files: Path, store: XNodeInventory) -> None:
     store.get_statistics()
     store.get_cost_report()
-    assert list(home.iterdir()) == []
+    assert list(files.iterdir()) == []
 
 
-def test_an_entry_has_the_formats_keys_and_types(home: Path, store: XNodeInventory) -> None:
+def test_an_entry_has_the_formats_keys_and_types(files: Path, store: XNodeInventory) -> None:
     when = datetime(2025, 10, 15, 10, 0, 0)
     store.add_xnode(node(created_at=when, metadata={"a": 1}), "vultr", "vultr-vc2-2", 0.018, ["web"])
-    assert on_disk(home)["xnodes"] == {
+    assert on_disk(files)["xnodes"] == {
         "n-1": {
             "id": "n-1",
             "name": "web-1",
@@ -121,7 +132,7 @@ def test_an_entry_has_the_formats_keys_and_types(home: Path, store: XNodeInvento
             "metadata": {"a": 1},
         }
     }
-    assert on_disk(home)["history"] == [
+    assert on_disk(files)["history"] == [
         {
             "xnode_id": "n-1",
             "provider": "vultr",
@@ -135,9 +146,9 @@ def test_an_entry_has_the_formats_keys_and_types(home: Path, store: XNodeInvento
             "tags": ["web"],
         }
     ]
-    assert on_disk(home)["version"] == "1.0"
-    assert datetime.fromisoformat(on_disk(home)["last_updated"]).tzinfo is None
-    assert on_disk(home)["metadata"] == {"total_deployed": 1, "total_running": 1, "total_lifetime_cost": 0.0}
+    assert on_disk(files)["version"] == "1.0"
+    assert datetime.fromisoformat(on_disk(files)["last_updated"]).tzinfo is None
+    assert on_disk(files)["metadata"] == {"total_deployed": 1, "total_running": 1, "total_lifetime_cost": 0.0}
 
 
 def test_a_second_of_the_same_id_is_refused(store: XNodeInventory) -> None:
@@ -247,7 +258,7 @@ def test_statistics_have_the_originals_eleven_keys_and_those_its_command_line_mi
     }
 
 
-def test_removing_closes_the_record_with_what_it_cost(home: Path, store: XNodeInventory) -> None:
+def test_removing_closes_the_record_with_what_it_cost(files: Path, store: XNodeInventory) -> None:
     store.add_xnode(node(created_at=datetime.now(timezone.utc) - timedelta(hours=100)), "vultr", cost_hourly=0.02)
     store.remove_xnode("n-1")
     record = store.get_deployment_history("n-1")[0]
@@ -255,16 +266,16 @@ def test_removing_closes_the_record_with_what_it_cost(home: Path, store: XNodeIn
     assert record.uptime_hours == pytest.approx(100, abs=0.01)
     assert record.total_cost == pytest.approx(2, abs=0.001)
     assert store.metadata["total_lifetime_cost"] == record.total_cost
-    assert on_disk(home)["xnodes"] == {}
-    assert on_disk(home)["metadata"]["total_running"] == 0
+    assert on_disk(files)["xnodes"] == {}
+    assert on_disk(files)["metadata"]["total_running"] == 0
 
 
-def test_removing_what_has_no_record_makes_one(home: Path) -> None:
+def test_removing_what_has_no_record_makes_one(files: Path) -> None:
     document = {
         "version": "1.0",
         "xnodes": {"7": {"id": "7", "provider": "aws", "deployed_at": "2025-01-01T00:00:00Z"}},
     }
-    (home / "inventory.json").write_text(json.dumps(document))
+    (files / "inventory.json").write_text(json.dumps(document))
     store = XNodeInventory()
     store.remove_xnode("7")
     assert [record.deployed_at.isoformat() for record in store.history] == ["2025-01-01T00:00:00+00:00"]
@@ -308,12 +319,12 @@ def test_attributes_changed_by_hand_are_saved(store: XNodeInventory) -> None:
         ({"id": "other"}, "cannot change"),
     ],
 )
-def test_bad_changes_change_nothing(home: Path, store: XNodeInventory, change: Dict[str, Any], error: str) -> None:
+def test_bad_changes_change_nothing(files: Path, store: XNodeInventory, change: Dict[str, Any], error: str) -> None:
     store.add_xnode(node(), "vultr", cost_hourly=0.5)
-    before = (home / "inventory.json").read_bytes()
+    before = (files / "inventory.json").read_bytes()
     with pytest.raises(ValueError, match=error):
         store.update_xnode("n-1", **change)
-    assert (home / "inventory.json").read_bytes() == before
+    assert (files / "inventory.json").read_bytes() == before
     assert store.get_xnode("n-1")["cost_hourly"] == 0.5
 
 
@@ -326,7 +337,7 @@ def test_an_amount_is_one(value: Any) -> None:
 # CSV
 
 
-def test_csv_there_and_back(home: Path, store: XNodeInventory, tmp_path: Path) -> None:
+def test_csv_there_and_back(files: Path, store: XNodeInventory, tmp_path: Path) -> None:
     when = datetime(2025, 10, 15, 10, 0, 0, 5)
     store.add_xnode(node(1, name='a "b", c', created_at=when), "vultr", cost_hourly=0.018, tags=["x", "y"])
     store.add_xnode(node(2, region=None, ip_address="", created_at=when), "aws")
@@ -376,12 +387,12 @@ def test_what_is_there_already_or_comes_twice_is_left_out(
     ],
 )
 def test_bad_csv_is_named_and_nothing_is_taken_of_it(
-    home: Path, store: XNodeInventory, tmp_path: Path, text: str, error: str
+    files: Path, store: XNodeInventory, tmp_path: Path, text: str, error: str
 ) -> None:
     (tmp_path / "in.csv").write_text(text)
     with pytest.raises(ValueError, match=error):
         store.import_csv(tmp_path / "in.csv")
-    assert list(home.iterdir()) == []
+    assert list(files.iterdir()) == []
 
 
 def test_a_missing_csv_is_a_missing_file(store: XNodeInventory, tmp_path: Path) -> None:
@@ -392,8 +403,8 @@ def test_a_missing_csv_is_a_missing_file(store: XNodeInventory, tmp_path: Path) 
 # The original's files
 
 
-def test_a_hundred_entries_of_the_original(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write(home)
+def test_a_hundred_entries_of_the_original(files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(files)
     store = XNodeInventory()
     assert len(store.list_all()) == COUNT
     assert len(store.history) == COUNT + 5
@@ -413,12 +424,12 @@ def test_a_hundred_entries_of_the_original(home: Path, caplog: pytest.LogCapture
     assert "unknown" in report.generate_report()
 
 
-def test_saving_loses_nothing_of_the_originals_file(home: Path) -> None:
-    write(home)
+def test_saving_loses_nothing_of_the_originals_file(files: Path) -> None:
+    write(files)
     before = build()
     store = XNodeInventory()
     store.add_xnode(node(1), "vultr")
-    after = on_disk(home)
+    after = on_disk(files)
     del after["xnodes"]["n-1"]
     assert after["history"].pop()["xnode_id"] == "n-1"
     assert after["metadata"] == {
@@ -440,28 +451,28 @@ def test_the_originals_csv(store: XNodeInventory, tmp_path: Path) -> None:
     assert (tmp_path / "again.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
 
 
-def test_an_id_that_stands_there_twice_has_to_be_said_by_its_key(home: Path) -> None:
-    write(home)
+def test_an_id_that_stands_there_twice_has_to_be_said_by_its_key(files: Path) -> None:
+    write(files)
     store = XNodeInventory()
     twice = next(entry["id"] for key, entry in store.xnodes.items() if key.endswith("-again"))
     with pytest.raises(KeyError, match="several"):
         store.get_xnode(twice)
 
 
-def test_entries_and_records_that_cannot_be_read_stay(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_entries_and_records_that_cannot_be_read_stay(files: Path, caplog: pytest.LogCaptureFixture) -> None:
     odd: Dict[str, Any] = {
         "version": "1.0",
         "xnodes": {"a": "what is this", "b": {"name": None, "status": None, "cost_hourly": None, "tags": None}},
         "history": [{"xnode_id": "x", "deployed_at": "last summer"}, 7, {"xnode_id": "y", "deployed_at": None}],
         "metadata": None,
     }
-    (home / "inventory.json").write_text(json.dumps(odd))
+    (files / "inventory.json").write_text(json.dumps(odd))
     store = XNodeInventory()
     assert "4 entries" in caplog.text
     assert store.search("b") == store.list_all() != []
     assert store.get_cost_report().total_count == 1
     store.add_xnode(node(1), "vultr")
-    after = on_disk(home)
+    after = on_disk(files)
     assert after["xnodes"]["a"] == odd["xnodes"]["a"]
     for record in odd["history"]:
         assert record in after["history"]
@@ -478,15 +489,15 @@ def test_entries_and_records_that_cannot_be_read_stay(home: Path, caplog: pytest
         ('{"history": {}}', "`history` is a dict"),
     ],
 )
-def test_what_is_no_inventory_is_refused_and_stays(home: Path, text: str, error: str) -> None:
-    (home / "inventory.json").write_text(text)
+def test_what_is_no_inventory_is_refused_and_stays(files: Path, text: str, error: str) -> None:
+    (files / "inventory.json").write_text(text)
     with pytest.raises(ValueError, match=error):
         XNodeInventory()
-    assert (home / "inventory.json").read_text() == text
+    assert (files / "inventory.json").read_text() == text
 
 
-def test_broken_json_is_the_error_that_it_was(home: Path) -> None:
-    (home / "inventory.json").write_text('{"xnodes": ')
+def test_broken_json_is_the_error_that_it_was(files: Path) -> None:
+    (files / "inventory.json").write_text('{"xnodes": ')
     with pytest.raises(json.JSONDecodeError):
         XNodeInventory()
 
@@ -529,14 +540,14 @@ def test_defect_24_a_null_region_is_reported(store: XNodeInventory) -> None:
     assert "unknown" in store.get_cost_report().generate_report()
 
 
-def test_defect_25_the_file_is_private_and_its_last_state_kept(home: Path, store: XNodeInventory) -> None:
+def test_defect_25_the_file_is_private_and_its_last_state_kept(files: Path, store: XNodeInventory) -> None:
     store.add_xnode(node(1), "vultr")
-    first = (home / "inventory.json").read_bytes()
+    first = (files / "inventory.json").read_bytes()
     store.add_xnode(node(2), "vultr")
-    assert (home / "inventory.json.backup").read_bytes() == first
-    for path in home.iterdir():
+    assert (files / "inventory.json.backup").read_bytes() == first
+    for path in files.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-    assert sorted(path.name for path in home.iterdir()) == [
+    assert sorted(path.name for path in files.iterdir()) == [
         "inventory.json",
         "inventory.json.backup",
         "inventory.json.lock",
@@ -544,10 +555,10 @@ def test_defect_25_the_file_is_private_and_its_last_state_kept(home: Path, store
 
 
 def test_defect_25_a_write_that_fails_leaves_the_old_file(
-    home: Path, store: XNodeInventory, monkeypatch: pytest.MonkeyPatch
+    files: Path, store: XNodeInventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.add_xnode(node(1), "vultr")
-    before = (home / "inventory.json").read_bytes()
+    before = (files / "inventory.json").read_bytes()
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -555,8 +566,8 @@ def test_defect_25_a_write_that_fails_leaves_the_old_file(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         store.add_xnode(node(2), "vultr")
-    assert (home / "inventory.json").read_bytes() == before
-    assert not [path.name for path in home.iterdir() if path.name.startswith(".")], "a temporary file is left"
+    assert (files / "inventory.json").read_bytes() == before
+    assert not [path.name for path in files.iterdir() if path.name.startswith(".")], "a temporary file is left"
 
 
 _ADDS = """
@@ -573,7 +584,7 @@ store.remove_xnode(f"{who}-0")
 """
 
 
-def test_defect_25_processes_lose_nothing_of_each_others(home: Path, store: XNodeInventory) -> None:
+def test_defect_25_processes_lose_nothing_of_each_others(files: Path, store: XNodeInventory) -> None:
     store.add_xnode(node(id="shared"), "vultr")
     workers = [subprocess.Popen([sys.executable, "-c", _ADDS, who], stdin=subprocess.PIPE, text=True) for who in "abcd"]
     for worker in workers:
@@ -583,7 +594,7 @@ def test_defect_25_processes_lose_nothing_of_each_others(home: Path, store: XNod
     for worker in workers:
         worker.communicate(timeout=60)
         assert worker.returncode == 0
-    document = on_disk(home)
+    document = on_disk(files)
     assert len(document["xnodes"]) == 1 + 4 * 14
     assert document["metadata"]["total_deployed"] == 1 + 4 * 15
     assert len(document["history"]) == 1 + 4 * 15
@@ -605,7 +616,7 @@ def test_defect_25_what_another_wrote_is_merged_with_what_was_changed_by_hand(st
     assert sorted(store.xnodes) == ["n-1", "n-3"]
 
 
-def test_defect_25_ids_are_each_providers_own(home: Path, store: XNodeInventory) -> None:
+def test_defect_25_ids_are_each_providers_own(files: Path, store: XNodeInventory) -> None:
     store.add_xnode(node(id="7", name="a"), "vultr")
     store.add_xnode(node(id="7", name="b"), "hivelocity")
     with pytest.raises(KeyError, match="vultr/7, hivelocity/7"):
@@ -692,7 +703,7 @@ store.update_xnode("n-1", status="stopped")
 
 @pytest.mark.parametrize(("dies_at", "status"), [(1, "running"), (2, "running"), (3, "stopped")])
 def test_defect_25_a_crash_leaves_the_old_file_or_the_new_one(
-    home: Path, store: XNodeInventory, dies_at: int, status: str
+    files: Path, store: XNodeInventory, dies_at: int, status: str
 ) -> None:
     store.add_xnode(node(1), "vultr")
     done = subprocess.run([sys.executable, "-c", _DIES, str(dies_at)], timeout=60)

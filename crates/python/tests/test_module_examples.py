@@ -17,7 +17,7 @@ def run(name: str, *arguments: str, folder: Path) -> List[str]:
     return done.stdout.splitlines()
 
 
-def test_inventory_tour(home: Path, tmp_path: Path) -> None:
+def test_inventory_tour(files: Path, tmp_path: Path) -> None:
     lines = run("inventory_tour.py", folder=tmp_path)
     assert lines[:5] == [
         "Servers: 3",
@@ -28,7 +28,7 @@ def test_inventory_tour(home: Path, tmp_path: Path) -> None:
     ]
     assert "Costs: $0.18 an hour, $129.60 a month, $1576.80 a year" in lines
     assert lines[-1] == "Again from there: 0 new"
-    assert sorted(json.loads((home / "inventory.json").read_text())["xnodes"]) == ["xnode-001", "xnode-003"]
+    assert sorted(json.loads((files / "inventory.json").read_text())["xnodes"]) == ["xnode-001", "xnode-003"]
 
 
 def test_nixos_files(tmp_path: Path) -> None:

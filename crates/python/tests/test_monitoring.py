@@ -86,7 +86,7 @@ class World:
 
 
 @pytest.fixture
-def world(home: Path) -> World:
+def world(files: Path) -> World:
     return World(MonitoringSystem())
 
 
@@ -152,11 +152,11 @@ def test_fields(kind: type, names: List[str]) -> None:
     assert fields_of(kind) == names
 
 
-def test_default_settings(home: Path) -> None:
+def test_default_settings(files: Path) -> None:
     system = module.get_default_monitoring()
-    assert system.config_path == home / "monitoring.yml"
-    assert system.data_dir == home / "monitoring_data"
-    assert list(home.iterdir()) == [], "looking writes nothing"
+    assert system.config_path == files / "monitoring.yml"
+    assert system.data_dir == files / "monitoring_data"
+    assert list(files.iterdir()) == [], "looking writes nothing"
     assert dataclasses.asdict(system.config) == {
         **{"enabled": True, "check_interval_seconds": 60, "ping_timeout": 5, "ssh_timeout": 10, "http_timeout": 10},
         **{"cpu_warning_threshold": 75.0, "cpu_critical_threshold": 90.0},
@@ -305,11 +305,11 @@ def test_histories_end(world: World) -> None:
     assert again.health_history["n-1"][-1].status == HealthStatus.UNHEALTHY
 
 
-def test_files_are_private(home: Path, world: World) -> None:
+def test_files_are_private(files: Path, world: World) -> None:
     world.check(DOWN)
     world.measure(usage())
     world.system.save_config()
-    files = [home / "monitoring.yml", *(home / "monitoring_data").iterdir()]
+    files = [files / "monitoring.yml", *(files / "monitoring_data").iterdir()]
     assert len(files) == 5
     for path in files:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
@@ -318,14 +318,14 @@ def test_files_are_private(home: Path, world: World) -> None:
 # Settings
 
 
-def test_settings_there_and_back_with_those_of_others(home: Path) -> None:
-    (home / "monitoring.yml").write_text("cpu_warning_threshold: 60\nowner: me\nslack_webhook_url: null\n")
+def test_settings_there_and_back_with_those_of_others(files: Path) -> None:
+    (files / "monitoring.yml").write_text("cpu_warning_threshold: 60\nowner: me\nslack_webhook_url: null\n")
     system = MonitoringSystem()
     assert system.config.cpu_warning_threshold == 60
     system.config.check_interval_seconds = 30
     system.config.email_recipients = ["a@b.c"]
     system.save_config()
-    assert yaml.safe_load((home / "monitoring.yml").read_text())["owner"] == "me"
+    assert yaml.safe_load((files / "monitoring.yml").read_text())["owner"] == "me"
     assert MonitoringSystem().config == system.config
 
 
@@ -341,15 +341,15 @@ def test_settings_there_and_back_with_those_of_others(home: Path) -> None:
         ("a: [", "is not YAML"),
     ],
 )
-def test_bad_settings_are_named_and_stay(home: Path, text: str, error: str) -> None:
-    (home / "monitoring.yml").write_text(text)
+def test_bad_settings_are_named_and_stay(files: Path, text: str, error: str) -> None:
+    (files / "monitoring.yml").write_text(text)
     with pytest.raises(ValueError, match=error):
         MonitoringSystem()
-    assert (home / "monitoring.yml").read_text() == text
+    assert (files / "monitoring.yml").read_text() == text
 
 
-def test_email_is_said_not_to_be_sent(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (home / "monitoring.yml").write_text("email_alerts: true\n")
+def test_email_is_said_not_to_be_sent(files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (files / "monitoring.yml").write_text("email_alerts: true\n")
     MonitoringSystem()
     assert "no email is sent" in caplog.text
 
@@ -376,8 +376,8 @@ def test_defect_28_what_was_seen_is_there_after_a_restart(world: World) -> None:
     assert again.get_dashboard_data()["critical_alerts"] == 2
 
 
-def test_defect_28_the_originals_own_files_are_read(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = home / "monitoring_data"
+def test_defect_28_the_originals_own_files_are_read(files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = files / "monitoring_data"
     folder.mkdir()
     check = {
         **{"xnode_id": "n-1", "timestamp": "2025-10-16T12:00:00", "status": "HealthStatus.DEGRADED"},
@@ -400,8 +400,8 @@ def test_defect_28_the_originals_own_files_are_read(home: Path, caplog: pytest.L
     assert [one.status.value for one in MonitoringSystem().health_history["n-1"]] == ["degraded", "healthy"]
 
 
-def test_defect_28_a_broken_file_is_kept_aside(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = home / "monitoring_data"
+def test_defect_28_a_broken_file_is_kept_aside(files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = files / "monitoring_data"
     folder.mkdir()
     (folder / "health_history.json").write_text("{half")
     World(MonitoringSystem()).check(UP)
@@ -422,7 +422,7 @@ for number in range(10):
 """
 
 
-def test_defect_28_two_processes_lose_nothing_of_each_others(home: Path) -> None:
+def test_defect_28_two_processes_lose_nothing_of_each_others(files: Path) -> None:
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", _CHECKS, who], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -540,12 +540,12 @@ def test_defect_29_a_webhook_that_is_gone_does_not_end_the_watching(
 @pytest.mark.parametrize(
     "url", ["http://hooks.example/s3cret", "ftp://127.0.0.1/s3cret", "s3cret", "https:///s3cret", "http://[::1/s3cret"]
 )
-def test_defect_29_only_https_leaves_this_machine(home: Path, world: World, url: str) -> None:
+def test_defect_29_only_https_leaves_this_machine(files: Path, world: World, url: str) -> None:
     world.system.config.webhook_url = url
     with pytest.raises(ValueError, match="`webhook_url`") as refused:
         world.system.save_config()
     assert "s3cret" not in str(refused.value)
-    assert not (home / "monitoring.yml").exists()
+    assert not (files / "monitoring.yml").exists()
     with pytest.raises(ValueError, match="`webhook_url`"):
         _deliver.post(url, "webhook_url", {}, 1)
 
@@ -625,7 +625,7 @@ def test_defect_30_one_that_obeys_anyone_is_an_alarm(world: World) -> None:
 
 
 def test_defect_31_a_program_that_is_missing_is_no_node_that_is_down(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_look, "_command", lambda: None)
     system = MonitoringSystem()
@@ -731,7 +731,7 @@ def capsule(*arguments: str) -> str:
     return done.stdout
 
 
-def test_an_xnode_in_the_sandbox_is_healthy_then_down_then_healthy(home: Path) -> None:
+def test_an_xnode_in_the_sandbox_is_healthy_then_down_then_healthy(files: Path) -> None:
     made = json.loads(capsule("-o", "json", "deploy", "web", "--provider", "vultr", "--owner", OWNER))
     assert made
     capsule("deploy", "plain", "--provider", "vultr", "--bare")

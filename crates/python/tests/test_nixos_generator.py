@@ -39,8 +39,8 @@ def test_signature(name: str, expected: str) -> None:
     assert signature(module, name) == expected
 
 
-def test_its_folder_is_capsules_home(home: Path, tmp_path: Path) -> None:
-    assert NixOSConfigGenerator().capsule_dir == home
+def test_its_folder_is_capsules_home(files: Path, tmp_path: Path) -> None:
+    assert NixOSConfigGenerator().capsule_dir == files
     assert NixOSConfigGenerator(tmp_path).presets_dir == tmp_path / "presets"
 
 
@@ -92,19 +92,19 @@ def test_home_has_the_editor_and_what_presets_bring(generator: NixOSConfigGenera
     assert "programs.git" not in generator.generate_home_manager({})
 
 
-def test_presets_in_the_folder_add_and_replace(generator: NixOSConfigGenerator, home: Path) -> None:
-    (home / "presets").mkdir()
-    (home / "presets" / "mine.yml").write_text("description: Mine\npackages: [zellij]\ndependencies: [docker]\n")
-    (home / "presets" / "docker.yml").write_text("packages: [podman]\n")
+def test_presets_in_the_folder_add_and_replace(generator: NixOSConfigGenerator, files: Path) -> None:
+    (files / "presets").mkdir()
+    (files / "presets" / "mine.yml").write_text("description: Mine\npackages: [zellij]\ndependencies: [docker]\n")
+    (files / "presets" / "docker.yml").write_text("packages: [podman]\n")
     text = generator.generate_configuration_nix({"presets": ["mine"]})
     assert "pkgs.podman" in text and "pkgs.zellij" in text and "# Mine" in text
     assert "virtualisation" not in text
 
 
-def test_presets_that_need_each_other_end(generator: NixOSConfigGenerator, home: Path) -> None:
-    (home / "presets").mkdir()
-    (home / "presets" / "a.yml").write_text("packages: [zellij]\ndependencies: [b]\n")
-    (home / "presets" / "b.yml").write_text("packages: [jq]\ndependencies: [a]\n")
+def test_presets_that_need_each_other_end(generator: NixOSConfigGenerator, files: Path) -> None:
+    (files / "presets").mkdir()
+    (files / "presets" / "a.yml").write_text("packages: [zellij]\ndependencies: [b]\n")
+    (files / "presets" / "b.yml").write_text("packages: [jq]\ndependencies: [a]\n")
     text = generator.generate_configuration_nix({"presets": ["a"]})
     assert text.index("pkgs.jq") < text.index("pkgs.zellij")
 
@@ -128,9 +128,9 @@ def test_bad_profiles_are_named_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("text", ["- a", "packages: 7", "a: ["])
-def test_a_preset_that_cannot_be_read_is_named(generator: NixOSConfigGenerator, home: Path, text: str) -> None:
-    (home / "presets").mkdir()
-    (home / "presets" / "bad.yml").write_text(text)
+def test_a_preset_that_cannot_be_read_is_named(generator: NixOSConfigGenerator, files: Path, text: str) -> None:
+    (files / "presets").mkdir()
+    (files / "presets" / "bad.yml").write_text(text)
     with pytest.raises(ValueError, match=r"bad\.yml is no preset"):
         generator.generate_configuration_nix({"presets": ["bad"]})
 

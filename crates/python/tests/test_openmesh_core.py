@@ -140,9 +140,9 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 # OpenMeshConfig
 
 
-def test_the_defaults(home: Path) -> None:
+def test_the_defaults(files: Path) -> None:
     config = OpenMeshConfig()
-    assert config.config_file == home / "openmesh.yml"
+    assert config.config_file == files / "openmesh.yml"
     assert config.config_data == {
         "default_ssh_key": "~/.ssh/id_rsa",
         "default_region": "us-east-1",
@@ -158,19 +158,19 @@ def test_the_defaults(home: Path) -> None:
     assert config.get("nothing") is None
 
 
-def test_set_saves(home: Path) -> None:
+def test_set_saves(files: Path) -> None:
     OpenMeshConfig().set("default_region", "nyc1")
     assert OpenMeshConfig().default_region == "nyc1"
-    assert stat.S_IMODE((home / "openmesh.yml").stat().st_mode) == 0o600
+    assert stat.S_IMODE((files / "openmesh.yml").stat().st_mode) == 0o600
 
 
-def test_defect_19_looking_writes_no_file(home: Path) -> None:
+def test_defect_19_looking_writes_no_file(files: Path) -> None:
     XNodeManager()
-    assert list(home.iterdir()) == []
+    assert list(files.iterdir()) == []
 
 
-def test_defect_34_settings_of_others_stay(home: Path) -> None:
-    file = home / "openmesh.yml"
+def test_defect_34_settings_of_others_stay(files: Path) -> None:
+    file = files / "openmesh.yml"
     file.write_text("api_key: k\napi_secret: s\ndefault_region: ewr\nnested:\n  a: 1\n")
     config = OpenMeshConfig()
     other = OpenMeshConfig()
@@ -184,21 +184,21 @@ def test_defect_34_settings_of_others_stay(home: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a\n", "text", "1: 2\n"])
-def test_defect_34_what_cannot_be_read_is_not_overwritten(home: Path, text: str) -> None:
-    (home / "openmesh.yml").write_text(text)
+def test_defect_34_what_cannot_be_read_is_not_overwritten(files: Path, text: str) -> None:
+    (files / "openmesh.yml").write_text(text)
     with pytest.raises(ValueError, match="Mend it or move it away"):
         OpenMeshConfig()
-    assert (home / "openmesh.yml").read_text() == text
+    assert (files / "openmesh.yml").read_text() == text
 
 
-def test_threads_lose_no_setting(home: Path) -> None:
+def test_threads_lose_no_setting(files: Path) -> None:
     config = OpenMeshConfig()
     threads = [threading.Thread(target=config.set, args=(f"key{number}", number)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    written = yaml.safe_load((home / "openmesh.yml").read_text())
+    written = yaml.safe_load((files / "openmesh.yml").read_text())
     assert {key: value for key, value in written.items() if key.startswith("key")} == {
         f"key{number}": number for number in range(8)
     }

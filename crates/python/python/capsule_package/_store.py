@@ -13,9 +13,15 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 
 
 def home() -> Path:
-    """Capsule's home: `$CAPSULE_HOME`, else `~/.capsule`. The command line uses the same."""
+    """Where files are kept: `$CAPSULE_HOME`, else `~/.capsule`, as for the command line.
+
+    In the sandbox a folder in it, so that servers that never were do not end among those that cost something.
+    """
     named = os.environ.get("CAPSULE_HOME")
-    return Path(named) if named else Path.home() / ".capsule"
+    home = Path(named) if named else Path.home() / ".capsule"
+    # As the command line reads it.
+    sandbox = os.environ.get("CAPSULE_SANDBOX", "").strip().lower()
+    return home if sandbox in ("", "0", "false", "f", "no", "n", "off") else home / "sandbox"
 
 
 def read(path: Path) -> Optional[str]:
