@@ -1,7 +1,7 @@
 //! Servers: what is ordered and what is there.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -12,6 +12,7 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::catalog::PlanKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tags::Tags;
 
@@ -385,6 +386,9 @@ pub struct InstanceSpec {
 pub struct Order {
     /// What finds them again.
     pub token: Token,
+    /// Whether a call under this token was sent before, and made no whole server: what it left half made is gone on with.
+    #[serde(default)]
+    pub again: bool,
     /// Whose they are.
     pub owner: OwnerId,
     /// Their names, at least one, all different, at most [`crate::Capabilities::batch`].
@@ -402,6 +406,20 @@ pub enum Scope {
     Owner(OwnerId),
     /// Those of one create.
     Token(Token),
+    /// One installation's that are in these places; whatever lies elsewhere may be shown or not. Where a vendor lists each
+    /// place by itself, the others are not asked.
+    OwnerIn(OwnerId, BTreeSet<Place>),
+    /// Those of one create that was sent to this place.
+    TokenIn(Token, Place),
+}
+
+/// Where a server is that somebody waits or looks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The vendor's region code.
+    pub region: String,
+    /// What it is; `None` where that is not known.
+    pub kind: Option<PlanKind>,
 }
 
 impl Scope {
@@ -409,8 +427,37 @@ impl Scope {
     pub fn holds(&self, tags: &Tags) -> bool {
         match self {
             Scope::All => true,
-            Scope::Owner(owner) => tags.owner() == Some(owner.as_str()),
-            Scope::Token(token) => tags.token() == Some(token.as_str()),
+            Scope::Owner(owner) | Scope::OwnerIn(owner, _) => tags.owner() == Some(owner.as_str()),
+            Scope::Token(token) | Scope::TokenIn(token, _) => tags.token() == Some(token.as_str()),
+        }
+    }
+
+    /// The token, where it is about one create.
+    pub fn token(&self) -> Option<&Token> {
+        match self {
+            Scope::Token(token) | Scope::TokenIn(token, _) => Some(token),
+            Scope::All | Scope::Owner(_) | Scope::OwnerIn(..) => None,
+        }
+    }
+
+    /// The regions that it is about, each once; `None` for all.
+    pub fn regions(&self) -> Option<Vec<String>> {
+        match self {
+            Scope::All | Scope::Owner(_) | Scope::Token(_) => None,
+            Scope::OwnerIn(_, places) => {
+                Some(places.iter().map(|place| &place.region).collect::<BTreeSet<_>>().into_iter().cloned().collect())
+            }
+            Scope::TokenIn(_, place) => Some(vec![place.region.clone()]),
+        }
+    }
+
+    /// Whether it may be about servers of that kind.
+    pub fn spans(&self, kind: PlanKind) -> bool {
+        let may_be = |place: &Place| place.kind.is_none_or(|known| known == kind);
+        match self {
+            Scope::All | Scope::Owner(_) | Scope::Token(_) => true,
+            Scope::OwnerIn(_, places) => places.iter().any(may_be),
+            Scope::TokenIn(_, place) => may_be(place),
         }
     }
 

@@ -27,8 +27,8 @@ pub use catalog::{Architecture, Catalog, Gpu, Image, Offer, Plan, PlanKind, Regi
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Effect, Error, ErrorKind, Result, Retry};
 pub use instance::{
-    Addresses, Bodied, Instance, InstanceId, InstanceSpec, InstanceStatus, Order, OwnerId, Power, ProviderId, RawBody,
-    Scope, SshKey, Token,
+    Addresses, Bodied, Instance, InstanceId, InstanceSpec, InstanceStatus, Order, OwnerId, Place, Power, ProviderId,
+    RawBody, Scope, SshKey, Token,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use net::{Net, SystemNet};

@@ -89,6 +89,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// - `list_shows_every_page`
     /// - `list_shows_every_kind`: virtual machines and bare metal in one list
     /// - `list_by_owner_leaves_others_out`
+    /// - `list_by_place_shows_what_is_there`: of our servers, and by token
     /// - `list_fails_whole`: one bad page is an error that names it, never a shorter list
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>>;
 

@@ -22,6 +22,7 @@ pub async fn acceptable(request: &DeployRequest, providers: &dyn Providers) -> R
         let provider = providers.provider(&placement.provider).await?;
         let mut order = Order {
             token: token.clone(),
+            again: false,
             owner: owner.clone(),
             names: Vec::new(),
             spec: spec(placement, &request.ssh_keys, request.user_data.as_deref(), &request.tags),

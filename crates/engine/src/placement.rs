@@ -8,8 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use capsule_core::{
-    Architecture, Catalog, Currency, Error, ErrorKind, Money, Offer, Plan, PlanKind, Price, ProviderId, Rates, Region,
-    Result, Stock, nearest,
+    Architecture, Catalog, Currency, Error, ErrorKind, Money, Offer, Place, Plan, PlanKind, Price, ProviderId, Rates,
+    Region, Result, Stock, nearest,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -32,6 +32,13 @@ pub struct Placement {
     pub disk_gib: Option<u64>,
     /// What it is to cost; `None` where that could not be learned.
     pub price: Option<Price>,
+}
+
+impl Placement {
+    /// Where its servers are looked for.
+    pub(crate) fn place(&self) -> Place {
+        Place { region: self.region.clone(), kind: Some(self.kind) }
+    }
 }
 
 /// What the server must be.

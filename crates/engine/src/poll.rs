@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use capsule_core::{Clock, Error, Instance, InstanceId, OwnerId, Provider, Result, Scope, Token};
+use capsule_core::{Clock, Error, Instance, InstanceId, OwnerId, Place, PlanKind, Provider, Result, Scope, Token};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -30,8 +30,8 @@ pub(crate) struct Cloud {
     wanted: Mutex<BTreeMap<InstanceId, Want>>,
     /// Held by the one that waits and looks on behalf of all.
     round: tokio::sync::Mutex<Round>,
-    /// The last list of all that is ours.
-    ours: Mutex<Option<Ours>>,
+    /// The last list of all that is ours, for each place.
+    ours: Mutex<BTreeMap<Place, Arc<Ours>>>,
     /// How many such lists were begun.
     begun: AtomicU64,
     /// Held by the one that lists on behalf of those who ask for tokens.
@@ -40,7 +40,7 @@ pub(crate) struct Cloud {
     busy: AtomicUsize,
 }
 
-/// A list of all that is ours.
+/// A list of all that is ours in some places.
 struct Ours {
     number: u64,
     began: Timestamp,
@@ -51,6 +51,7 @@ struct Ours {
 /// A server that somebody waits for.
 struct Want {
     waiters: usize,
+    place: Place,
     /// Since when it is known to be there.
     since: Timestamp,
 }
@@ -119,50 +120,60 @@ impl Cloud {
         Busy(Arc::clone(self))
     }
 
-    /// What carries one of these tokens, beside the servers that are waited for, by a list begun after `after`. Where
-    /// many operations are under way, one list serves them all: none is begun soon after another, so that whoever comes
-    /// to doubt within one interval waits for the same.
-    pub(crate) async fn under(&self, tokens: &[Token], after: Timestamp) -> Result<Vec<Instance>> {
+    /// What carries one of these tokens, each sent to its place, beside the servers that are waited for, by a list begun
+    /// after `after`. Where many operations are under way, one list serves them all: none is begun soon after another, so
+    /// that whoever comes to doubt within one interval waits for the same.
+    pub(crate) async fn under(&self, sent: &[(Token, Place)], after: Timestamp) -> Result<Vec<Instance>> {
         let before = self.begun.load(Ordering::SeqCst);
         let turn = self.turn.lock().await;
-        if let Some(shown) = self.shown(tokens, before, after) {
+        if let Some(shown) = self.shown(sent, before, after) {
             return shown;
         }
-        if let ([token], true) = (tokens, self.busy.load(Ordering::SeqCst) <= FEW) {
+        if let ([(token, place)], true) = (sent, self.busy.load(Ordering::SeqCst) <= FEW) {
             drop(turn);
-            return self.provider.list(&Scope::Token(token.clone())).await;
+            return self.provider.list(&Scope::TokenIn(token.clone(), place.clone())).await;
         }
-        self.clock.sleep(self.until_next_list()).await;
-        if let Some(shown) = self.shown(tokens, before, after) {
+        self.clock.sleep(self.until_next_list(sent)).await;
+        if let Some(shown) = self.shown(sent, before, after) {
             return shown;
         }
-        self.list_ours(&BTreeSet::new()).await?;
-        self.shown(tokens, before, after).unwrap_or_else(|| Ok(Vec::new()))
+        self.list_ours(&BTreeSet::new(), sent.iter().map(|(_, place)| place.clone()).collect()).await?;
+        self.shown(sent, before, after).unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    /// A little more than the interval after the last list of all that is ours: where servers are waited for as well, the
-    /// next round's list comes first and serves here too.
-    fn until_next_list(&self) -> Duration {
+    /// A little more than the interval after the last list of all that is ours in these places: where servers are waited
+    /// for as well, the next round's list comes first and serves here too.
+    fn until_next_list(&self, sent: &[(Token, Place)]) -> Duration {
         let ours = self.ours.lock().expect("no panic happens under this lock");
-        let due = ours.as_ref().map(|ours| later(ours.began, self.interval() * 6 / 5));
+        let last = sent.iter().filter_map(|(_, place)| ours.get(place)).map(|ours| ours.began).max();
+        let due = last.map(|began| later(began, self.interval() * 6 / 5));
         due.and_then(|due| Duration::try_from(due.duration_since(self.clock.now())).ok()).unwrap_or_default()
     }
 
-    /// What the last list of all that is ours showed under these tokens, if it is new enough.
-    fn shown(&self, tokens: &[Token], before: u64, after: Timestamp) -> Option<Result<Vec<Instance>>> {
+    /// What the last lists of all that is ours in these places showed under these tokens, if they are new enough.
+    fn shown(&self, sent: &[(Token, Place)], before: u64, after: Timestamp) -> Option<Result<Vec<Instance>>> {
         let ours = self.ours.lock().expect("no panic happens under this lock");
-        let ours = ours.as_ref().filter(|ours| ours.number > before || ours.began > after)?;
-        let carries = |instance: &&Instance| tokens.iter().any(|token| instance.tags.token() == Some(token.as_str()));
-        Some(match &ours.others {
-            Ok(others) => Ok(others.iter().filter(carries).cloned().collect()),
-            Err(error) => Err(error.clone()),
-        })
+        let mut shown = Vec::new();
+        for (token, place) in sent {
+            let listed = ours.get(place).filter(|ours| ours.number > before || ours.began > after)?;
+            match &listed.others {
+                Ok(others) => {
+                    shown.extend(others.iter().filter(|other| other.tags.token() == Some(token.as_str())).cloned())
+                }
+                Err(error) => return Some(Err(error.clone())),
+            }
+        }
+        Some(Ok(shown))
     }
 
-    /// Lists all that is ours and gives those that are waited for.
-    async fn list_ours(&self, wanted: &BTreeSet<InstanceId>) -> Result<HashMap<InstanceId, Instance>> {
+    /// Lists all that is ours in these places and gives those that are waited for.
+    async fn list_ours(
+        &self,
+        wanted: &BTreeSet<InstanceId>,
+        places: BTreeSet<Place>,
+    ) -> Result<HashMap<InstanceId, Instance>> {
         let (number, began) = (self.begun.fetch_add(1, Ordering::SeqCst) + 1, self.clock.now());
-        let listed = self.provider.list(&Scope::Owner(self.owner.clone())).await;
+        let listed = self.provider.list(&Scope::OwnerIn(self.owner.clone(), places.clone())).await;
         let (others, listed) = match listed {
             Ok(found) => {
                 let (listed, others) = found.into_iter().partition::<Vec<_>, _>(|one| wanted.contains(&one.id));
@@ -171,20 +182,24 @@ impl Cloud {
             Err(error) => (Err(error.clone()), Err(error)),
         };
         let mut ours = self.ours.lock().expect("no panic happens under this lock");
-        if ours.as_ref().is_none_or(|ours| ours.number < number) {
-            *ours = Some(Ours { number, began, others });
+        let fresh = Arc::new(Ours { number, began, others });
+        for place in places {
+            if ours.get(&place).is_none_or(|known| known.number < number) {
+                ours.insert(place, Arc::clone(&fresh));
+            }
         }
         listed
     }
 
-    /// The server, known since `since`, as the first round after `round` shows it. Waits for the interval; whoever
-    /// comes first looks for all.
-    pub(crate) async fn look(&self, id: &InstanceId, since: Timestamp, round: u64) -> Sight {
+    /// The server of that kind, known since `since`, as the first round after `round` shows it. Waits for the interval;
+    /// whoever comes first looks for all.
+    pub(crate) async fn look(&self, id: &InstanceId, kind: Option<PlanKind>, since: Timestamp, round: u64) -> Sight {
+        let place = Place { region: id.region.clone(), kind };
         self.wanted
             .lock()
             .expect("no panic happens under this lock")
             .entry(id.clone())
-            .or_insert(Want { waiters: 0, since })
+            .or_insert(Want { waiters: 0, place, since })
             .waiters += 1;
         let _wanted = Wanted(self, id);
         let mut current = self.round.lock().await;
@@ -211,10 +226,11 @@ impl Cloud {
     }
 
     async fn look_at_all(&self) -> HashMap<InstanceId, Result<Option<Instance>>> {
-        let (mut ids, mut young) = (Vec::new(), BTreeSet::new());
+        let (mut ids, mut young, mut places) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let now = self.clock.now();
         for (id, want) in &*self.wanted.lock().expect("no panic happens under this lock") {
             ids.push(id.clone());
+            places.insert(want.place.clone());
             if now < later(want.since, self.timing.list_lag) {
                 young.insert(id.clone());
             }
@@ -222,7 +238,7 @@ impl Cloud {
         if ids.len() <= FEW {
             return self.look_at_each(ids).await;
         }
-        match self.list_ours(&ids.iter().cloned().collect()).await {
+        match self.list_ours(&ids.iter().cloned().collect(), places).await {
             Ok(mut listed) => {
                 // What the list leaves out is asked for by its id: foreign servers are not in it. What is too young for
                 // anything to be concluded need not be asked for.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capsule_core::{
-    Effect, Error, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Power, ProviderId, Result, Retry, Token,
+    Effect, Error, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Place, PlanKind, Power, ProviderId, Result,
+    Retry, Token,
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -100,6 +101,7 @@ impl<'a> Run<'a> {
         let cloud = self.inner.cloud(&placement.provider).await?;
         self.busy.get_or_insert_with(|| cloud.enter());
         let order = Order {
+            again: token.is_some(),
             token: token.unwrap_or_else(|| self.inner.dice.token()),
             owner: deploy.owner.clone(),
             names: names.clone(),
@@ -135,7 +137,8 @@ impl<'a> Run<'a> {
 
     /// Looks for what a create call of unknown outcome has made.
     async fn look(&mut self, placement: usize, token: &Token, sent: Timestamp, tries: u32) -> Result<()> {
-        let Some(provider) = self.held.state.placement(placement).map(|placement| placement.provider.clone()) else {
+        let Some((provider, place)) = self.held.state.placement(placement).map(|at| (at.provider.clone(), at.place()))
+        else {
             return Err(Error::new(
                 ErrorKind::Store,
                 format!("Operation {} has no placement {placement}.", self.held.id),
@@ -144,7 +147,7 @@ impl<'a> Run<'a> {
         let cloud = self.inner.cloud(&provider).await?;
         self.busy.get_or_insert_with(|| cloud.enter());
         let began = self.inner.clock.now();
-        let found = match self.under(&cloud, std::slice::from_ref(token), began).await {
+        let found = match self.under(&cloud, &[(token.clone(), place)], began).await {
             Ok(found) => found,
             Err(error) => return self.bear(error, &cloud).await,
         };
@@ -164,10 +167,10 @@ impl<'a> Run<'a> {
     }
 
     /// What carries one of these tokens by a list begun after `after`, unless the time given is over first.
-    async fn under(&self, cloud: &Cloud, tokens: &[Token], after: Timestamp) -> Result<Vec<Instance>> {
+    async fn under(&self, cloud: &Cloud, sent: &[(Token, Place)], after: Timestamp) -> Result<Vec<Instance>> {
         tokio::select! {
             biased;
-            found = cloud.under(tokens, after) => found,
+            found = cloud.under(sent, after) => found,
             () = self.inner.clock.until(self.give_up_at.unwrap_or(Timestamp::MAX)) => Err(self.out_of_time()),
         }
     }
@@ -219,8 +222,9 @@ impl<'a> Run<'a> {
             let cloud = self.inner.cloud(&id.provider).await?;
             self.busy.get_or_insert_with(|| cloud.enter());
             let watched = self.watched(&id)?;
+            let kind = self.kind_of(&id);
             looks.push(async move {
-                let sight = cloud.look(&id, since, round).await;
+                let sight = cloud.look(&id, kind, since, round).await;
                 let look = match watched {
                     Some((readiness, watched)) => Some(readiness.look(&watched).await),
                     None => None,
@@ -429,7 +433,7 @@ impl<'a> Run<'a> {
 
     /// A last look for doubles: of a call that was thought to be lost and came late, or that came twice on its way.
     async fn sweep(&mut self, sent: Vec<Sent>) -> Result<()> {
-        let mut tokens: BTreeMap<ProviderId, Vec<Token>> = BTreeMap::new();
+        let mut tokens: BTreeMap<ProviderId, Vec<(Token, Place)>> = BTreeMap::new();
         // What was made is known since then, so whatever came with it is there as well.
         // After a doubt it may have come at any time until now.
         let since = match sent.iter().any(|sent| sent.doubted) {
@@ -442,7 +446,7 @@ impl<'a> Run<'a> {
             // What answered under a token that the vendor itself knows is all that there is under it.
             let answered = self.held.state.members.iter().any(|member| member.token.as_ref() == Some(&token));
             if !(answered && cloud.provider.capabilities().idempotent_create) {
-                tokens.entry(placement.provider.clone()).or_default().push(token);
+                tokens.entry(placement.provider.clone()).or_default().push((token, placement.place()));
             }
         }
         let mut extras = Vec::new();
@@ -472,6 +476,12 @@ impl<'a> Run<'a> {
     fn take_in(&mut self, instances: &[Instance]) -> Matched {
         self.seen.extend(instances.iter().map(|instance| (instance.id.clone(), instance.clone())));
         flow::match_names(&self.held.state, instances)
+    }
+
+    /// What kind of server that is, where this operation ordered it.
+    fn kind_of(&self, id: &InstanceId) -> Option<PlanKind> {
+        let member = self.held.state.members.iter().find(|member| member.id() == Some(id));
+        member.and_then(|member| self.held.state.placement_of(member)).map(|placement| placement.kind)
     }
 
     fn is_deleting(&self, id: &InstanceId) -> bool {

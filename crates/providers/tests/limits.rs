@@ -82,7 +82,7 @@ impl Cloud {
     async fn create(&self, name: &str) -> Vec<Instance> {
         let (owner, spec) = (self.owner.clone(), self.spec.clone());
         self.provider
-            .create(&Order { token: Token::random(), owner, names: vec![name.to_owned()], spec })
+            .create(&Order { token: Token::random(), again: false, owner, names: vec![name.to_owned()], spec })
             .await
             .unwrap()
     }

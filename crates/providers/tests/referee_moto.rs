@@ -39,6 +39,7 @@ fn order(name: &str) -> Order {
     let image = std::env::var("CAPSULE_MOTO_IMAGE").unwrap_or_else(|_| "ami-12c6146b".to_owned());
     Order {
         token: Token::random(),
+        again: false,
         owner: OwnerId::random(),
         names: vec![name.to_owned()],
         spec: InstanceSpec {

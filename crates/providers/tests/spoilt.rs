@@ -223,6 +223,7 @@ async fn bench(entry: &'static Entry) -> Bench {
     });
     let order = Order {
         token: Token::random(),
+        again: false,
         owner: OwnerId::random(),
         names: vec!["first".to_owned()],
         spec: spec.unwrap(),

@@ -93,6 +93,7 @@ impl Flow {
     fn order(self, ground: &Ground, placement: &Placement) -> Order {
         Order {
             token: Token::random(),
+            again: false,
             owner: ground.owner.clone(),
             names: vec!["web".to_owned()],
             spec: InstanceSpec {

@@ -183,8 +183,8 @@ impl Aws {
     async fn list_region(&self, region: String, scope: &Scope) -> Result<Vec<Instance>> {
         let filter = match scope {
             Scope::All => None,
-            Scope::Owner(owner) => Some((tags::OWNER, owner.as_str())),
-            Scope::Token(token) => Some((tags::TOKEN, token.as_str())),
+            Scope::Owner(owner) | Scope::OwnerIn(owner, _) => Some((tags::OWNER, owner.as_str())),
+            Scope::Token(token) | Scope::TokenIn(token, _) => Some((tags::TOKEN, token.as_str())),
         };
         let filter = filter.map(|(key, value)| (format!("tag:{key}"), value));
         let filters: Vec<_> = filter.iter().map(|(name, value)| (name.as_str(), *value)).collect();
@@ -267,7 +267,10 @@ impl Provider for Aws {
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
-        let regions = self.regions().await?;
+        let regions = match scope.regions() {
+            Some(regions) => regions,
+            None => self.regions().await?,
+        };
         let lists: Vec<Vec<Instance>> = stream::iter(regions)
             .map(|region| self.list_region(region, scope))
             .buffered(offers::AT_ONCE)

@@ -95,6 +95,7 @@ fn order() -> Order {
     tags.insert("team", "a");
     Order {
         token: "0123456789abcdefghjkmnpqrs".parse().unwrap(),
+        again: false,
         owner: "0123456789abcdef".parse().unwrap(),
         names: vec!["web".to_owned()],
         spec: InstanceSpec {

@@ -140,8 +140,8 @@ pub(super) fn power_action(id: &InstanceId, now: InstanceStatus, to: Power) -> R
 pub(super) fn scope_tag(scope: &Scope) -> Result<Option<String>> {
     match scope {
         Scope::All => Ok(None),
-        Scope::Owner(owner) => TAGS.encode(OWNER, owner.as_str()).map(Some),
-        Scope::Token(token) => TAGS.encode(TOKEN, token.as_str()).map(Some),
+        Scope::Owner(owner) | Scope::OwnerIn(owner, _) => TAGS.encode(OWNER, owner.as_str()).map(Some),
+        Scope::Token(token) | Scope::TokenIn(token, _) => TAGS.encode(TOKEN, token.as_str()).map(Some),
     }
 }
 

@@ -36,6 +36,7 @@ fn refusal(id: &str, message: &str) -> String {
 fn order(names: &[&str]) -> Order {
     Order {
         token: Token::random(),
+        again: false,
         owner: OwnerId::random(),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         spec: InstanceSpec {

@@ -37,6 +37,7 @@ fn device(id: &str, state: &str) -> Value {
 fn order() -> Order {
     Order {
         token: Token::random(),
+        again: false,
         owner: OwnerId::random(),
         names: vec!["web-1".to_owned()],
         spec: InstanceSpec {

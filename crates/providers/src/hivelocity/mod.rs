@@ -199,15 +199,15 @@ impl Provider for Hivelocity {
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
-        let (orders, mut found) = match scope {
+        let (orders, mut found) = match scope.token() {
             // Orders first: what is done between the two looks is then in both, never in neither. Much hangs on it here.
-            Scope::Token(_) => (self.api.orders_in_progress().await?, self.shown().await?),
-            Scope::All | Scope::Owner(_) => try_join(self.api.orders_in_progress(), self.shown()).await?,
+            Some(_) => (self.api.orders_in_progress().await?, self.shown().await?),
+            None => try_join(self.api.orders_in_progress(), self.shown()).await?,
         };
         let shown: HashSet<u64> = found.iter().filter_map(|instance| instance.id.native.parse().ok()).collect();
         found.retain(|instance| scope.holds(&instance.tags));
         found.extend(self.to_come(scope, &orders, &shown).await?);
-        if let (Scope::Token(token), true) = (scope, found.is_empty()) {
+        if let (Some(token), true) = (scope.token(), found.is_empty()) {
             self.must_not_be_ordered(token, &orders)?;
         }
         found.retain(|instance| self.regions.is_empty() || self.regions.contains(&instance.id.region));

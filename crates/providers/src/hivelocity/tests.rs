@@ -71,6 +71,7 @@ fn sample(line: &str) -> (u16, String) {
 fn order(names: &[&str]) -> Order {
     Order {
         token: TOKEN.parse().unwrap(),
+        again: false,
         owner: OWNER.parse::<OwnerId>().unwrap(),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         spec: InstanceSpec {

@@ -32,6 +32,7 @@ fn refusal(field: Option<&str>, reason: &str) -> String {
 fn order(name: &str) -> Order {
     Order {
         token: Token::random(),
+        again: false,
         owner: OwnerId::random(),
         names: vec![name.to_owned()],
         spec: InstanceSpec {

@@ -12,8 +12,8 @@ impl Scaleway {
     /// Goes on with what an earlier call left half made, or orders anew.
     pub(super) async fn make(&self, order: &Order, tags: &[String]) -> Result<Instance> {
         let left = match convert::user_data(order) {
-            Some(_) => self.half_made(order).await?,
-            None => None,
+            Some(_) if order.again => self.half_made(order).await?,
+            _ => None,
         };
         let seen = match left {
             Some(left) => left,

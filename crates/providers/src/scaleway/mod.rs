@@ -216,9 +216,10 @@ impl Provider for Scaleway {
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
-        let found = try_join_all(self.zones.iter().map(|zone| self.list_zone(zone, scope))).await?;
+        let zones = scope.regions().unwrap_or_else(|| self.zones.iter().map(|zone| (*zone).to_owned()).collect());
+        let found = try_join_all(zones.iter().map(|zone| self.list_zone(zone, scope))).await?;
         let found: Vec<Seen> = found.into_iter().flatten().collect();
-        if matches!(scope, Scope::Token(_)) {
+        if scope.token().is_some() {
             let half = try_join_all(found.iter().map(|seen| self.is_half_made(seen))).await?;
             // Half made is not made: to say so makes the engine send the order again, which then goes on with it. Beside
             // one that is whole it is a double, to be shown and deleted.

@@ -46,6 +46,7 @@ fn server(state: &str, detail: &str, tags: &[String]) -> Value {
 fn order() -> Order {
     Order {
         token: Token::random(),
+        again: false,
         owner: OwnerId::random(),
         names: vec!["a".into()],
         spec: InstanceSpec {

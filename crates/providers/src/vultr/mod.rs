@@ -244,7 +244,9 @@ impl Provider for Vultr {
     }
 
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
-        let (mut found, metals) = try_join(self.servers(Kind::Virtual), self.servers(Kind::Metal)).await?;
+        let of = async |kind, plans| if scope.spans(plans) { self.servers(kind).await } else { Ok(Vec::new()) };
+        let (mut found, metals) =
+            try_join(of(Kind::Virtual, PlanKind::Virtual), of(Kind::Metal, PlanKind::BareMetal)).await?;
         found.extend(metals);
         Ok(scope.gather(found, &self.regions))
     }

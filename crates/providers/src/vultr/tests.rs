@@ -37,6 +37,7 @@ fn page(name: &str, items: Vec<Value>) -> String {
 fn order(plan: &str) -> Order {
     Order {
         token: Token::random(),
+        again: false,
         owner: OwnerId::random(),
         names: vec!["web-1".to_owned()],
         spec: InstanceSpec {

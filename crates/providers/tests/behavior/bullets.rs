@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use capsule_core::{Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Power, Scope, Statement, Token};
+use capsule_core::{
+    Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Place, Power, Scope, Statement, Token,
+};
 use libtest_mimic::Failed;
 
 use crate::ground::{Attempt, Ground};
@@ -33,6 +35,7 @@ bullets! {
     list_shows_every_page,
     list_shows_every_kind,
     list_by_owner_leaves_others_out,
+    list_by_place_shows_what_is_there,
     list_fails_whole,
     stop_ends_stopped,
     start_ends_running,
@@ -291,6 +294,23 @@ async fn list_by_owner_leaves_others_out(ground: &Ground) -> Outcome {
     check!(ids(&listed) == ids(&[ours]), "{:?} is listed", ids(&listed));
     let listed = ground.lists(&Scope::Owner(ground.neighbour.clone()), 1).await?;
     check!(ids(&listed) == ids(&theirs), "{:?} is listed", ids(&listed));
+    Ok(())
+}
+
+async fn list_by_place_shows_what_is_there(ground: &Ground) -> Outcome {
+    let (order, mut theirs) = (ground.order(&["ours"]).await?, ground.order(&["theirs"]).await?);
+    theirs.owner = ground.neighbour.clone();
+    let made = ground.provider.create(&order).await?;
+    ground.provider.create(&theirs).await?;
+    for kind in [Some(ground.kind), None] {
+        let place = Place { region: order.spec.region.clone(), kind };
+        let scopes =
+            [Scope::OwnerIn(ground.owner.clone(), [place.clone()].into()), Scope::TokenIn(order.token.clone(), place)];
+        for scope in scopes {
+            let listed = ground.lists(&scope, 1).await?;
+            check!(ids(&listed) == ids(&made), "{:?} was made, {:?} is listed by {scope:?}", ids(&made), ids(&listed));
+        }
+    }
     Ok(())
 }
 

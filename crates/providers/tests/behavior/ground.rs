@@ -101,6 +101,7 @@ impl Ground {
         let spec = offers.into_iter().find_map(|offer| spec(&catalog, kind, &offer.plan, &offer.region));
         Ok(Order {
             token: Token::random(),
+            again: false,
             owner: self.owner.clone(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             spec: spec.ok_or_else(|| format!("nothing on offer of the kind {kind:?} boots Ubuntu 24.04"))?,

@@ -13,6 +13,7 @@ mod plan;
 mod postgres;
 mod process;
 mod replicas;
+mod requests;
 mod stage;
 mod storm;
 mod world;
