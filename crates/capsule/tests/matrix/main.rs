@@ -20,7 +20,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use self::faults::Trouble;
 use self::flows::{Flow, is_done};
 use self::ground::{Death, Ground, Moment, Note, Process, Subject, is_dead};
-use self::property::{Allowed, End};
+use self::property::{Allowed, End, Side};
 
 fn subjects() -> Vec<Subject> {
     let mut subjects = Vec::new();
@@ -39,8 +39,7 @@ fn subjects() -> Vec<Subject> {
 /// What the trials of one provider share.
 struct Shared {
     placements: Vec<Placement>,
-    /// What hangs on one server, by kind.
-    side: BTreeMap<String, usize>,
+    side: Side,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -101,9 +100,13 @@ async fn share(subject: Subject) -> Shared {
     let ground = Ground::new(subject, OwnerId::random(), None);
     let placements = ground.placements().await;
     let (_, id) = Flow::Stop.prepare(&ground, &placements).await;
-    let side = ground.side();
     assert!(id.is_some());
-    Shared { placements, side }
+    let one = ground.side();
+    let ground = Ground::new(subject, OwnerId::random(), None);
+    let process = ground.process(None, false).await;
+    let several = Flow::DeploySeveral.run(&ground, &process, &placements, None).await.unwrap();
+    assert!(several.iter().all(is_done), "{several:?}");
+    Shared { placements, side: Side::of(&one, &ground.side()) }
 }
 
 /// One way in which a flow is disturbed.

@@ -20,6 +20,30 @@ pub(crate) struct Allowed {
     pub(crate) doubles: bool,
 }
 
+/// What there is beside servers, by kind.
+#[derive(Debug)]
+pub(crate) struct Side {
+    /// So much for each server.
+    each: BTreeMap<String, usize>,
+    /// So much for all of them together.
+    shared: BTreeMap<String, usize>,
+}
+
+impl Side {
+    /// As one server and as several show it.
+    pub(crate) fn of(one: &BTreeMap<String, usize>, several: &BTreeMap<String, usize>) -> Self {
+        let (shared, each) = one.clone().into_iter().partition(|(kind, n)| several.get(kind) == Some(n));
+        Side { each, shared }
+    }
+
+    /// Beside so many servers.
+    fn beside(&self, servers: usize) -> BTreeMap<String, usize> {
+        let each = self.each.iter().map(|(kind, n)| (kind.clone(), n * servers));
+        let shared = self.shared.iter().map(|(kind, n)| (kind.clone(), n * servers.min(1)));
+        each.chain(shared).filter(|(_, n)| *n > 0).collect()
+    }
+}
+
 /// How a case ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
@@ -46,7 +70,7 @@ pub(crate) async fn check(
     placements: &[Placement],
     outcomes: &[Outcome],
     allowed: Allowed,
-    side: &BTreeMap<String, usize>,
+    side: &Side,
 ) -> Result<(), String> {
     let open = engine.operations(&OperationFilter { open: true, ..Default::default() }).await.unwrap();
     check!(open.is_empty(), "not over: {open:?}");
@@ -69,8 +93,7 @@ pub(crate) async fn check(
     // What failed and is kept has what hangs on it until it is deleted.
     let failed = |record: &Record| machines.iter().any(|m| is(&record.id, m) && m.status_at(now) == State::Failed);
     if strangers.is_empty() && !records.iter().any(failed) {
-        let most: BTreeMap<String, usize> =
-            side.iter().map(|(kind, each)| (kind.clone(), each * living.len())).filter(|(_, n)| *n > 0).collect();
+        let most = side.beside(living.len());
         let left = ground.side();
         check!(left == most, "beside {} servers there are {left:?}, not {most:?}", living.len());
     }

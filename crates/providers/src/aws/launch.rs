@@ -1,17 +1,16 @@
-//! Create: look first, make the key and the firewall, and then the one call that costs money.
+//! Create: look first, see to the key and the firewall, and then the one call that costs money.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use capsule_core::{Architecture, Effect, Error, ErrorKind, Instance, Order, Result, SshKey, Tags};
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 
 use super::api::{Api, MachineImage, RunInstances};
 use super::convert::{self, SYSTEMS, System};
-use super::teardown;
+use super::groups::{self, Groups};
 
 /// The most bytes of user-data before encoding.
 pub(super) const USER_DATA_MAX: usize = 16 << 10;
@@ -21,59 +20,67 @@ pub(super) const NAME_RULE: &str = "1 to 255 characters, none of them a control 
 
 const ARCHITECTURES: [Architecture; 2] = [Architecture::X86_64, Architecture::Arm64];
 
-const NO_GROUP: &str = "InvalidGroup.NotFound";
 const NO_KEY: &str = "InvalidKeyPair.NotFound";
 
-/// Images that were looked up, by region, wanted name and architecture. They change every few weeks.
-pub(super) type Images = Mutex<HashMap<(String, String, &'static str), MachineImage>>;
+/// What was looked up or made for one launch and serves the others. Each lock is held while that is done, so that many
+/// launches at once do it once.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// By region, wanted image and plan. They change every few weeks.
+    images: Mutex<HashMap<[String; 3], MachineImage>>,
+    /// Uploaded keys, by region and name.
+    keys: Mutex<HashSet<[String; 2]>>,
+    pub(super) groups: Groups,
+}
 
 /// Makes the order's server.
-pub(super) async fn launch(api: &Api, images: &Images, order: &Order) -> Result<Instance> {
+pub(super) async fn launch(api: &Api, prepared: &Prepared, order: &Order) -> Result<Instance> {
     let wish = Wish::check(order)?;
     let region = &order.spec.region;
     // Until RunInstances is sent no server can have been made, whatever became of the calls before it.
     let unmade = |error: Error| error.with_effect(Effect::None);
-    let image = find_image(api, images, order).await.map_err(unmade)?;
+    let image = prepared.image(api, order).await.map_err(unmade)?;
     fits_disk(&image, order.spec.disk_gib)?;
-    let key_name = ensure_key(api, region, wish.key).await.map_err(unmade)?;
-    let group = ensure_group(api, region, &wish.group, &wish.tags).await?;
-    let run = RunInstances {
-        client_token: order.token.as_str(),
-        image: &image,
-        instance_type: &order.spec.plan,
-        key_name: key_name.as_deref(),
-        group_id: &group,
-        disk_gib: order.spec.disk_gib,
-        user_data: order.spec.user_data.as_deref().map(|text| BASE64.encode(text)),
-        tags: &wish.tags,
-    };
-    let opened = open(api, region, &group).await.map_err(unmade);
-    let made = match opened {
-        Ok(()) => {
-            // A key that the user only named is missing for good; waiting for it would help nobody.
-            let uploaded = matches!(wish.key, Some(SshKey::Public(_)));
-            let young: &[&str] = if uploaded { &[NO_GROUP, NO_KEY] } else { &[NO_GROUP] };
-            settled(api, young, || api.run_instances(region, &run)).await
-        }
-        Err(error) => Err(error),
-    };
-    match made {
-        Ok(item) => Ok(convert::instance(region, item)),
-        Err(error) if error.effect() == Effect::Unknown => Err(error),
-        Err(error) => match teardown::gone(api.delete_security_group(region, &group).await) {
-            Ok(true) => Err(error),
-            left => {
-                tracing::debug!(%region, %group, ?left, "a security group without a server is left");
-                Err(left_behind(error))
+    let user_data = order.spec.user_data.as_deref().map(|text| BASE64.encode(text));
+    let mut tries = 1;
+    loop {
+        let key_name = prepared.key(api, region, wish.key).await.map_err(unmade)?;
+        let group = prepared.groups.ensure(api, region, &order.owner, &order.token).await?;
+        let run = RunInstances {
+            client_token: order.token.as_str(),
+            image: &image,
+            instance_type: &order.spec.plan,
+            key_name: key_name.as_deref(),
+            group_id: &group,
+            disk_gib: order.spec.disk_gib,
+            user_data: user_data.as_deref(),
+            tags: &wish.tags,
+        };
+        let refused = match api.run_instances(region, &run).await {
+            Ok(item) => return Ok(convert::instance(region, item)),
+            Err(error) if error.effect() == Effect::Unknown => return Err(error),
+            Err(error) => error,
+        };
+        // What was made a moment ago may not be known everywhere yet, or somebody may have deleted it since.
+        let is_missing = match (refused.native_code(), wish.key) {
+            (Some(groups::NO_GROUP), _) => {
+                prepared.groups.forget(region, order.owner.as_str(), &group).await;
+                true
             }
-        },
+            (Some(NO_KEY), Some(SshKey::Public(_))) => {
+                prepared.forget_key(region, key_name.as_deref()).await;
+                true
+            }
+            // A key that the user only named is missing for good; waiting for it would help nobody.
+            _ => false,
+        };
+        if !is_missing || tries == groups::TRIES {
+            return Err(prepared.groups.give_back(api, region, &order.owner, group, refused).await);
+        }
+        tries += 1;
+        drop(group);
+        api.clock().sleep(groups::YOUNG).await;
     }
-}
-
-/// No server was made, but perhaps a group: whoever looks finds no server and orders again under the same token, and that
-/// order takes the group.
-fn left_behind(error: Error) -> Error {
-    error.with_effect(Effect::Unknown)
 }
 
 /// Whether the image boots from a disk of that size. One that is too small is refused here, where it has cost nothing yet.
@@ -127,7 +134,6 @@ pub(super) fn check(order: &Order) -> Result<()> {
 /// An order that has passed all checks which need no request.
 struct Wish<'a> {
     tags: Tags,
-    group: String,
     key: Option<&'a SshKey>,
 }
 
@@ -159,7 +165,7 @@ impl<'a> Wish<'a> {
         check_tags(&spec.tags).map_err(|why| invalid(format!("The tags do not do for AWS: {why}.")))?;
         let mut tags = spec.tags.at_birth(&order.owner, &order.token);
         tags.insert(convert::NAME, name.as_str());
-        Ok(Wish { tags, group: format!("capsule-{}", order.token), key: spec.ssh_keys.first() })
+        Ok(Wish { tags, key: spec.ssh_keys.first() })
     }
 }
 
@@ -186,8 +192,61 @@ fn check_tags(tags: &Tags) -> Result<(), String> {
     Ok(())
 }
 
-/// The image to boot: `ami-...` as it is, or the newest build of a system for the plan's architecture.
-async fn find_image(api: &Api, images: &Images, order: &Order) -> Result<MachineImage> {
+impl Prepared {
+    /// The image to boot.
+    async fn image(&self, api: &Api, order: &Order) -> Result<MachineImage> {
+        let spec = &order.spec;
+        let mut known = self.images.lock().await;
+        let slot = [spec.region.clone(), spec.image.clone(), spec.plan.clone()];
+        if let Some(image) = known.get(&slot) {
+            return Ok(image.clone());
+        }
+        let image = find_image(api, order).await?;
+        known.insert(slot, image.clone());
+        Ok(image)
+    }
+
+    /// The name of a key that the region has, uploaded if need be.
+    async fn key(&self, api: &Api, region: &str, key: Option<&SshKey>) -> Result<Option<String>> {
+        let line = match key {
+            None => return Ok(None),
+            Some(SshKey::Existing(name)) => return Ok(Some(name.clone())),
+            Some(SshKey::Public(line)) => line.trim(),
+        };
+        let name = key_name(line)?;
+        let mut known = self.keys.lock().await;
+        let slot = [region.to_owned(), name.clone()];
+        if !known.contains(&slot) {
+            match api.import_key_pair(region, &name, &BASE64.encode(line)).await {
+                Err(error) if error.native_code() != Some("InvalidKeyPair.Duplicate") => return Err(error),
+                _ => known.insert(slot),
+            };
+        }
+        Ok(Some(name))
+    }
+
+    async fn forget_key(&self, region: &str, name: Option<&str>) {
+        self.keys.lock().await.remove(&[region.to_owned(), name.unwrap_or_default().to_owned()]);
+    }
+}
+
+/// What a key is called there: after the key alone, not its comment. Whoever was first, the name holds this key.
+fn key_name(line: &str) -> Result<String> {
+    let mut words = line.split_ascii_whitespace();
+    let (Some(kind @ ("ssh-rsa" | "ssh-ed25519")), Some(blob)) = (words.next(), words.next()) else {
+        return Err(Error::new(ErrorKind::Invalid, "AWS takes SSH keys of the kinds RSA and Ed25519 only.")
+            .with_provider(convert::PROVIDER)
+            .with_hint("Make one with `ssh-keygen -t ed25519`."));
+    };
+    Ok(format!("capsule-{}", hex(&Sha256::digest(format!("{kind} {blob}"))[..8])))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `ami-...` as it is, or the newest build of a system for the plan's architecture.
+async fn find_image(api: &Api, order: &Order) -> Result<MachineImage> {
     let (region, wanted) = (&order.spec.region, &order.spec.image);
     if wanted.starts_with("ami-") {
         let image = api.describe_image(region, wanted).await?;
@@ -207,15 +266,7 @@ async fn find_image(api: &Api, images: &Images, order: &Order) -> Result<Machine
         Error::new(ErrorKind::Invalid, format!("AWS has no plan `{plan}` in {region} that boots {}.", system.name))
             .with_provider(convert::PROVIDER)
     })?;
-    let words = convert::architecture_words(architecture);
-    let slot = (region.clone(), wanted.clone(), words.0);
-    let known = images.lock().expect("no panic happens under this lock").get(&slot).cloned();
-    if let Some(image) = known {
-        return Ok(image);
-    }
-    let image = newest(api, region, system, words).await?;
-    images.lock().expect("no panic happens under this lock").insert(slot, image.clone());
-    Ok(image)
+    newest(api, region, system, convert::architecture_words(architecture)).await
 }
 
 async fn newest(
@@ -241,73 +292,4 @@ fn no_image(wanted: &str, region: &str) -> Error {
     Error::new(ErrorKind::Invalid, format!("AWS has no image `{wanted}` in {region}."))
         .with_provider(convert::PROVIDER)
         .with_hint("Image ids hold for one region only; give the id of an image of that region, or a name such as ubuntu-24.04.")
-}
-
-/// The name of a key that the region has, uploaded if need be.
-async fn ensure_key(api: &Api, region: &str, key: Option<&SshKey>) -> Result<Option<String>> {
-    let line = match key {
-        None => return Ok(None),
-        Some(SshKey::Existing(name)) => return Ok(Some(name.clone())),
-        Some(SshKey::Public(line)) => line.trim(),
-    };
-    let mut words = line.split_ascii_whitespace();
-    let (Some(kind @ ("ssh-rsa" | "ssh-ed25519")), Some(blob)) = (words.next(), words.next()) else {
-        return Err(Error::new(ErrorKind::Invalid, "AWS takes SSH keys of the kinds RSA and Ed25519 only.")
-            .with_provider(convert::PROVIDER)
-            .with_hint("Make one with `ssh-keygen -t ed25519`."));
-    };
-    // Named after the key alone, not its comment: whoever was first, the name holds this key.
-    let name = format!("capsule-{}", hex(&Sha256::digest(format!("{kind} {blob}"))[..8]));
-    match api.import_key_pair(region, &name, &BASE64.encode(line)).await {
-        Err(error) if error.native_code() == Some("InvalidKeyPair.Duplicate") => Ok(Some(name)),
-        Err(error) => Err(error),
-        Ok(()) => Ok(Some(name)),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The server's own firewall: the account's default one lets nobody in.
-async fn ensure_group(api: &Api, region: &str, name: &str, tags: &Tags) -> Result<String> {
-    let vpc = api.default_vpc(region).await?.ok_or_else(|| {
-        Error::new(ErrorKind::Config, format!("The AWS account has no default network (VPC) in {region}."))
-            .with_provider(convert::PROVIDER)
-            .with_hint(format!(
-                "Make one with `aws ec2 create-default-vpc --region {region}`, or choose another region."
-            ))
-    })?;
-    let error = match api.create_security_group(region, &vpc, name, tags).await {
-        Ok(made) => return Ok(made.group_id),
-        Err(error) => error,
-    };
-    // An earlier order under this token made it, or this one did and its answer was lost.
-    if error.native_code() != Some("InvalidGroup.Duplicate") && error.effect() == Effect::None {
-        return Err(error);
-    }
-    match api.describe_security_groups(region, &[("group-name", name), ("vpc-id", &vpc)]).await {
-        Ok(mut found) => found.pop().map(|group| group.group_id).ok_or_else(|| left_behind(error)),
-        Err(_) => Err(left_behind(error)),
-    }
-}
-
-async fn open(api: &Api, region: &str, group: &str) -> Result<()> {
-    match settled(api, &[NO_GROUP], || api.open_security_group(region, group)).await {
-        Err(error) if error.native_code() == Some("InvalidPermission.Duplicate") => Ok(()),
-        opened => opened,
-    }
-}
-
-/// What was made a moment ago may not be known everywhere yet: a refusal for that, which did nothing, is waited out.
-async fn settled<T, F: Future<Output = Result<T>>>(api: &Api, young: &[&str], call: impl Fn() -> F) -> Result<T> {
-    for _ in 0..4 {
-        match call().await {
-            Err(error) if error.effect() == Effect::None && error.native_code().is_some_and(|c| young.contains(&c)) => {
-                api.clock().sleep(Duration::from_secs(2)).await;
-            }
-            done => return done,
-        }
-    }
-    call().await
 }

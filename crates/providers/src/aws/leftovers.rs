@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use capsule_core::{InstanceId, Leftover, LeftoverKind, Leftovers, OwnerId, Result, Token, tags};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::api::Tag;
+use super::api::{Item, Tag};
 use super::{Aws, convert, offers, teardown};
 
 #[async_trait]
@@ -47,9 +47,11 @@ impl Aws {
         }
         // Servers after things: whatever was made meanwhile has its server in this list.
         let servers = self.api.describe_instances(region, &filters).await?;
-        let living = servers.iter().filter(|item| !convert::is_terminated(&item.instance));
+        let living: Vec<&Item> = servers.iter().filter(|item| !convert::is_terminated(&item.instance)).collect();
+        let used: HashSet<&str> =
+            living.iter().flat_map(|item| &item.instance.group_set).map(|group| group.group_id.as_str()).collect();
         let living: HashSet<String> =
-            living.filter_map(|item| convert::tags(&item.instance).token().map(str::to_owned)).collect();
+            living.iter().filter_map(|item| convert::tags(&item.instance).token().map(str::to_owned)).collect();
         let left = |native: String, kind, name: String, labels: &[Tag], size_gib| {
             let token = labels.iter().find(|tag| tag.key == tags::TOKEN && !living.contains(&tag.value))?;
             let token: Token = token.value.parse().ok()?;
@@ -60,7 +62,8 @@ impl Aws {
             let name = named.map(|tag| tag.value.clone()).unwrap_or_default();
             left(volume.volume_id, LeftoverKind::Volume, name, &volume.tag_set, volume.size)
         });
-        let groups = groups.into_iter().filter_map(|group| {
+        // It has the token of the first server that was made with it, and serves them all.
+        let groups = groups.into_iter().filter(|group| !used.contains(group.group_id.as_str())).filter_map(|group| {
             left(group.group_id, LeftoverKind::SecurityGroup, group.group_name, &group.tag_set, None)
         });
         Ok(volumes.chain(groups).collect())

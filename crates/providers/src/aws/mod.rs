@@ -4,6 +4,7 @@ mod api;
 mod billing;
 mod convert;
 mod credentials;
+mod groups;
 mod launch;
 mod leftovers;
 mod offers;
@@ -128,7 +129,7 @@ struct Aws {
     home: String,
     /// The regions that the user narrowed everything to; empty for all.
     only: Vec<String>,
-    images: launch::Images,
+    prepared: launch::Prepared,
     /// Failed launches that were deleted. The vendor shows them on for an hour, and nothing there says so.
     buried: Mutex<HashSet<InstanceId>>,
 }
@@ -149,7 +150,7 @@ impl Aws {
         let home = home.unwrap_or_else(|| FIRST_REGION.to_owned());
         let keys = Keys::new(&connect, &home).map_err(|error| error.with_provider(convert::PROVIDER))?;
         let api = Api::new(keys, endpoint, connect);
-        Ok(Aws { api, home, only, images: Mutex::default(), buried: Mutex::default() })
+        Ok(Aws { api, home, only, prepared: launch::Prepared::default(), buried: Mutex::default() })
     }
 
     /// The regions that a list spans.
@@ -251,7 +252,7 @@ impl Provider for Aws {
     }
 
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
-        match launch::launch(&self.api, &self.images, order).await {
+        match launch::launch(&self.api, &self.prepared, order).await {
             Ok(made) => Ok(vec![made]),
             Err(refused) => Err(self.explain(&order.spec.region, refused).await),
         }
@@ -294,7 +295,7 @@ impl Provider for Aws {
     }
 
     async fn delete(&self, id: &InstanceId) -> Result<()> {
-        teardown::teardown(&self.api, id).await?;
+        teardown::teardown(&self.api, &self.prepared.groups, id).await?;
         self.buried.lock().expect("no panic happens under this lock").insert(id.clone());
         Ok(())
     }

@@ -1,22 +1,23 @@
 //! Delete: end the server, wait until it is over, and then take away what create made beside it.
 //!
-//! A security group can only go once its server is terminated, and a tag is all that leads from one to the other: so
-//! the wait is here, between the two, and not with the caller.
+//! A security group can only go once its last server is terminated, and a tag is all that leads from one to the other:
+//! so the wait is here, between the two, and not with the caller.
 
 use std::time::Duration;
 
 use capsule_core::http::Lane;
 use capsule_core::{Effect, Error, ErrorKind, InstanceId, Result, Retry, tags};
 
-use super::api::Api;
+use super::api::{Api, Item};
 use super::convert;
+use super::groups::{self, Groups};
 
 /// How long a server may take to end, and its group and disks to follow; mostly it is under a minute.
 const PATIENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Ends a server and what was made for it. A missing one is ended already.
-pub(super) async fn teardown(api: &Api, id: &InstanceId) -> Result<()> {
+pub(super) async fn teardown(api: &Api, groups: &Groups, id: &InstanceId) -> Result<()> {
     let (region, native) = (id.region.as_str(), id.native.as_str());
     // An end must not wait behind the polling of others, and neither must the look that comes before it.
     let Some(item) = api.describe_instance(region, native, Lane::Delete).await? else { return Ok(()) };
@@ -27,8 +28,9 @@ pub(super) async fn teardown(api: &Api, id: &InstanceId) -> Result<()> {
         }
     }
     // Without our token create made nothing beside it, or nothing that could be proven to be its own.
-    let tags = convert::tags(&item.instance);
-    let Some(token) = tags.token() else { return Ok(()) };
+    if convert::tags(&item.instance).token().is_none() {
+        return Ok(());
+    }
     let end = api.clock().now() + PATIENCE;
     let ended = async || {
         let item = api.describe_instance(region, native, Lane::Normal).await?;
@@ -37,18 +39,22 @@ pub(super) async fn teardown(api: &Api, id: &InstanceId) -> Result<()> {
     while !ended().await? {
         pause(api, end, id, "It is still shutting down").await?;
     }
-    while !sweep(api, region, native, token).await? {
+    while !sweep(api, groups, region, &item).await? {
         pause(api, end, id, "The server is gone, but its security group or a disk of it is still in use").await?;
     }
     Ok(())
 }
 
-/// Deletes what carries the token; `false` while something of it cannot go yet.
-async fn sweep(api: &Api, region: &str, native: &str, token: &str) -> Result<bool> {
+/// Deletes the disks that carry the server's token, and its group if it was the last one in it; `false` while something of
+/// that cannot go yet.
+async fn sweep(api: &Api, groups: &Groups, region: &str, item: &Item) -> Result<bool> {
+    let tags = convert::tags(&item.instance);
+    let token = tags.token().unwrap_or_default();
     let tagged = format!("tag:{}", tags::TOKEN);
-    // A server made twice under one token shares its group with the one that stays.
+    // A server made twice under one token shares what carries it with the one that stays.
     let twins = api.describe_instances(region, &[(&tagged, token)]).await?;
-    if twins.iter().any(|twin| twin.instance.instance_id != native && !convert::is_terminated(&twin.instance)) {
+    let is_other = |twin: &Item| twin.instance.instance_id != item.instance.instance_id;
+    if twins.iter().any(|twin| is_other(twin) && !convert::is_terminated(&twin.instance)) {
         return Ok(true);
     }
     let mut clean = true;
@@ -57,8 +63,14 @@ async fn sweep(api: &Api, region: &str, native: &str, token: &str) -> Result<boo
             clean &= gone(api.delete_volume(region, &volume.volume_id).await)?;
         }
     }
-    for group in api.describe_security_groups(region, &[(&tagged, token)]).await? {
-        clean &= gone(api.delete_security_group(region, &group.group_id).await)?;
+    // Earlier versions made one for each server, which has its token.
+    let Some(owner) = tags.owner() else { return Ok(clean) };
+    let (name, tagged) = (groups::name(owner), format!("tag:{}", tags::OWNER));
+    for group in api.describe_security_groups(region, &[(&tagged, owner)]).await? {
+        let is_own = group.tag_set.iter().any(|tag| tag.key == tags::TOKEN && tag.value == token);
+        if is_own || group.group_name == name {
+            clean &= groups.end(api, region, owner, &group.group_id).await?;
+        }
     }
     Ok(clean)
 }

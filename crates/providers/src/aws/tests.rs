@@ -15,6 +15,9 @@ const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUyyLjK8xLVs7m8xLpLbYmSo
 const OK: &str = "<R><return>true</return></R>";
 const VPC: &str = "<R><vpcSet><item><vpcId>vpc-1</vpcId></item></vpcSet></R>";
 const GROUP: &str = "<R><return>true</return><groupId>sg-1</groupId></R>";
+/// The owner's, made by another order, and a stranger's.
+const GROUPS: &str = "<R><securityGroupInfo><item><groupId>sg-1</groupId><groupName>capsule-0123456789abcdef</groupName></item>\
+                      <item><groupId>sg-9</groupId><groupName>web</groupName></item></securityGroupInfo></R>";
 const NONE: &str = "<R><requestId>1</requestId></R>";
 
 /// Answers each action in turn; the last answer to an action stands for all that follow.
@@ -71,11 +74,12 @@ fn error(code: &str) -> String {
     )
 }
 
-/// One server in this state, under the sample's token.
+/// One server in this state, of the sample's owner and token.
 fn server(id: &str, code: u32, reason: &str) -> String {
     format!(
         "<R><reservationSet><item><instancesSet><item><instanceId>{id}</instanceId><instanceState><code>{code}</code></instanceState>\
-         <stateReason><code>{reason}</code></stateReason><tagSet><item><key>capsule-token</key><value>0123456789abcdefghjkmnpqrs</value></item></tagSet>\
+         <stateReason><code>{reason}</code></stateReason><tagSet><item><key>capsule-token</key><value>0123456789abcdefghjkmnpqrs</value></item>\
+         <item><key>capsule-owner</key><value>0123456789abcdef</value></item></tagSet>\
          </item></instancesSet></item></reservationSet></R>"
     )
 }
@@ -129,6 +133,7 @@ fn creating(run: (u16, &str)) -> Vec<(&str, u16, &str)> {
         ("AuthorizeSecurityGroupIngress", 200, OK),
         ("DeleteSecurityGroup", 200, OK),
         ("RunInstances", run.0, run.1),
+        ("DescribeInstances", 200, NONE),
     ]
 }
 
@@ -196,7 +201,7 @@ async fn what_is_there_already_is_used() {
     assert!(
         script
             .last("DescribeSecurityGroups")
-            .contains("Value.1=capsule-0123456789abcdefghjkmnpqrs&Filter.2.Name=vpc-id&Filter.2.Value.1=vpc-1")
+            .contains("Value.1=capsule-0123456789abcdef&Filter.2.Name=vpc-id&Filter.2.Value.1=vpc-1")
     );
     assert!(script.last("RunInstances").contains("SecurityGroupId.1=sg-2&"));
 }
@@ -235,6 +240,53 @@ async fn what_is_too_young_is_waited_for() {
     order.spec.ssh_keys = vec![SshKey::Existing("nobody-has-this".to_owned())];
     let refused = driver(&script, &[]).create(&order).await.unwrap_err();
     assert_eq!((refused.kind(), script.count("RunInstances")), (ErrorKind::Invalid, 1));
+}
+
+#[tokio::test]
+async fn many_launches_share_what_one_has_prepared() {
+    let script = Script::new(&creating((200, MADE)));
+    let aws = driver(&script, &[]);
+    let orders: Vec<Order> = (0..20).map(|_| Order { token: Token::random(), ..order() }).collect();
+    let made = futures_util::future::join_all(orders.iter().map(|order| aws.create(order))).await;
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    for (action, sent) in [
+        ("DescribeInstanceTypes", 1),
+        ("GetParameter", 1),
+        ("DescribeImages", 1),
+        ("ImportKeyPair", 1),
+        ("DescribeVpcs", 1),
+        ("CreateSecurityGroup", 1),
+        ("AuthorizeSecurityGroupIngress", 1),
+        ("RunInstances", 20),
+    ] {
+        assert_eq!(script.count(action), sent, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_somebody_deleted_is_made_again() {
+    let gone = error("InvalidGroup.NotFound");
+    let mut answers = creating((200, MADE));
+    answers.extend([("RunInstances", 400, gone.as_str()), ("RunInstances", 200, MADE)]);
+    let script = Script::new(&answers);
+    let aws = driver(&script, &[]);
+    aws.create(&order()).await.unwrap();
+    aws.create(&Order { token: Token::random(), ..order() }).await.unwrap();
+    assert_eq!((script.count("RunInstances"), script.count("CreateSecurityGroup")), (3, 2));
+}
+
+#[tokio::test]
+async fn of_many_refused_launches_the_last_takes_the_group_back() {
+    let body = error("InsufficientInstanceCapacity");
+    let script = Script::new(&creating((500, &body)));
+    let aws = driver(&script, &[]);
+    let orders: Vec<Order> = (0..20).map(|_| Order { token: Token::random(), ..order() }).collect();
+    for refused in futures_util::future::join_all(orders.iter().map(|order| aws.create(order))).await {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::NoCapacity);
+    }
+    let (made, gone) = (script.count("CreateSecurityGroup"), script.count("DeleteSecurityGroup"));
+    assert_eq!(made, gone, "each group that was made is gone again");
+    assert!(made < 10, "{made} groups for 20 launches");
 }
 
 #[tokio::test]
@@ -368,6 +420,9 @@ async fn delete_waits_and_sweeps() {
         ("DescribeInstances", 200, &ending),
         ("DescribeInstances", 200, &ending),
         ("DescribeInstances", 200, &over),
+        // Its own end, its twins, and who else is in the group.
+        ("DescribeInstances", 200, &over),
+        ("DescribeInstances", 200, NONE),
         ("TerminateInstances", 200, OK),
         (
             "DescribeVolumes",
@@ -376,11 +431,7 @@ async fn delete_waits_and_sweeps() {
         ),
         ("DescribeVolumes", 200, "<R><volumeSet/></R>"),
         ("DeleteVolume", 200, OK),
-        (
-            "DescribeSecurityGroups",
-            200,
-            "<R><securityGroupInfo><item><groupId>sg-1</groupId></item></securityGroupInfo></R>",
-        ),
+        ("DescribeSecurityGroups", 200, GROUPS),
         ("DeleteSecurityGroup", 400, &used),
         ("DeleteSecurityGroup", 400, &used),
         ("DeleteSecurityGroup", 400, &used),
@@ -391,12 +442,29 @@ async fn delete_waits_and_sweeps() {
     aws.delete(&id()).await.unwrap();
     assert_eq!((script.count("TerminateInstances"), script.count("DeleteVolume")), (1, 1));
     assert_eq!(script.count("DeleteSecurityGroup"), 5);
+    assert!(script.last("DeleteSecurityGroup").contains("GroupId=sg-1"));
     assert!(
         script
             .last("DescribeVolumes")
             .contains("Filter.1.Name=tag%3Acapsule-token&Filter.1.Value.1=0123456789abcdefghjkmnpqrs")
     );
     assert!(aws.get(&id()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn delete_leaves_the_group_to_the_servers_in_it() {
+    let (over, other) = (server("i-1", 48, ""), server("i-2", 16, ""));
+    let script = Script::new(&[
+        ("DescribeInstances", 200, &over),
+        ("DescribeInstances", 200, &over),
+        ("DescribeInstances", 200, &over),
+        ("DescribeInstances", 200, &other),
+        ("DescribeVolumes", 200, NONE),
+        ("DescribeSecurityGroups", 200, GROUPS),
+    ]);
+    driver(&script, &[]).delete(&id()).await.unwrap();
+    assert_eq!(script.count("DeleteSecurityGroup"), 0);
+    assert!(script.last("DescribeInstances").contains("Filter.1.Name=instance.group-id&Filter.1.Value.1=sg-1"));
 }
 
 #[tokio::test]

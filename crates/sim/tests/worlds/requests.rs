@@ -21,17 +21,12 @@ const SERVERS: usize = 200;
 const ONE_WAY: Duration = Duration::from_millis(40);
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEfSYcJuYt9XzdTRkFsqjJT1+vfDGCtS3U+gbcAJZ7 capsule@test";
 
-/// The most requests for 200 servers. Where a server takes one call, a tenth of that is left for looking.
-const BOUNDS: [(&str, u64); 7] = [
+/// The most requests for 200 servers where that is not 1.1 for each: one call, and a tenth of that for looking.
+const BOUNDS: [(&str, u64); 2] = [
     // Ten names in one call.
     ("digitalocean", 30),
-    ("vultr", 220),
-    ("linode", 220),
-    ("aws", 1260),
-    ("hivelocity", 220),
     // The vendor's create makes a server that is stopped, and takes no user-data: these are two more calls for each.
     ("scaleway", 660),
-    ("equinix", 220),
 ];
 
 #[derive(Debug)]
@@ -66,7 +61,10 @@ impl Providers for Drivers {
 /// The cloud's books after 200 servers were deployed there at once, and how long that took.
 fn deploy(cloud: &'static str) -> (Ledger, Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let home = tempfile::tempdir().unwrap();
+    // In memory where there is a disk of it: the journal syncs at every event.
+    let memory = std::path::Path::new("/dev/shm");
+    let home = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let home = home.unwrap();
     let journal = home.path().join("journal.db");
     std::fs::write(&journal, &crate::ground().journal).unwrap();
     runtime.block_on(async {
@@ -83,7 +81,8 @@ fn deploy(cloud: &'static str) -> (Ledger, Duration) {
             after_event: None,
             notice: None,
         };
-        let engine = Engine::open_seeded(options, 1).await.unwrap();
+        // Not seeded: then hundreds of operations would stand in line at the journal.
+        let engine = Engine::open(options).await.unwrap();
         let request = DeployRequest {
             names: (0..SERVERS).map(|number| format!("node-{number:03}.example.com")).collect(),
             placements: crate::ground().placements[cloud].clone(),
@@ -115,13 +114,14 @@ fn deploy(cloud: &'static str) -> (Ledger, Duration) {
 
 #[test]
 fn two_hundred_servers_take_few_requests() {
-    assert_eq!(BOUNDS.len(), capsule_providers::all().len(), "each provider has its bound");
+    let clouds: Vec<&'static str> = capsule_providers::all().iter().map(|entry| entry.descriptor.id.as_str()).collect();
     let deployed: Vec<(Ledger, Duration)> = std::thread::scope(|scope| {
-        let each: Vec<_> = BOUNDS.iter().map(|(cloud, _)| scope.spawn(|| deploy(cloud))).collect();
+        let each: Vec<_> = clouds.iter().map(|cloud| scope.spawn(|| deploy(cloud))).collect();
         each.into_iter().map(|one| one.join().unwrap()).collect()
     });
     let mut over = Vec::new();
-    for ((cloud, bound), (ledger, took)) in BOUNDS.iter().zip(deployed) {
+    for (cloud, (ledger, took)) in clouds.into_iter().zip(deployed) {
+        let bound = BOUNDS.iter().find(|(exception, _)| *exception == cloud).map_or(220, |(_, bound)| *bound);
         let made = ledger.births.iter().filter(|birth| birth.kind == "machine").count();
         assert_eq!(made, SERVERS, "{cloud}");
         let mut operations: BTreeMap<&str, u64> = BTreeMap::new();
@@ -139,7 +139,7 @@ fn two_hundred_servers_take_few_requests() {
             parts.join(", "),
             took.as_secs()
         );
-        if sum > *bound {
+        if sum > bound {
             over.push(format!("{cloud} takes {sum} requests, more than {bound}"));
         }
     }

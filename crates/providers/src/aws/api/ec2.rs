@@ -1,7 +1,7 @@
 //! EC2: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Welcome.html>. Each function is one action.
 
 use capsule_core::http::{Call, Lane, page};
-use capsule_core::{Bodied, ErrorKind, RawBody, Result, Tags};
+use capsule_core::{Bodied, Error, ErrorKind, RawBody, Result, Tags};
 use serde::Deserialize;
 
 use super::{Answer, Api, DESCRIBE, END, ROOT_DISK, RUN};
@@ -32,8 +32,19 @@ pub(in crate::aws) struct Instance {
     pub private_ip_address: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     pub network_interface_set: Vec<NetworkInterface>,
+    /// The firewalls that it is behind.
+    #[serde(default, deserialize_with = "or_default")]
+    pub group_set: Vec<GroupId>,
     #[serde(default, deserialize_with = "or_default")]
     pub tag_set: Vec<Tag>,
+}
+
+/// A firewall, from a server's side.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::aws) struct GroupId {
+    #[serde(default, deserialize_with = "or_default")]
+    pub group_id: String,
 }
 
 /// A server's state; the code's low byte counts.
@@ -253,7 +264,7 @@ pub(in crate::aws) struct RunInstances<'a> {
     pub group_id: &'a str,
     pub disk_gib: Option<u64>,
     /// Base64.
-    pub user_data: Option<String>,
+    pub user_data: Option<&'a str>,
     pub tags: &'a Tags,
 }
 
@@ -351,7 +362,7 @@ impl Api {
             .with("InstanceType", run.instance_type)
             .maybe("KeyName", run.key_name)
             .with("SecurityGroupId.1", run.group_id)
-            .maybe("UserData", run.user_data.as_deref())
+            .maybe("UserData", run.user_data)
             .with("InstanceInitiatedShutdownBehavior", "stop")
             // Without a token nothing inside reads the server's secrets; containers are one hop further away.
             .with("MetadataOptions.HttpTokens", "required")
@@ -488,7 +499,7 @@ impl Api {
     ) -> Result<SecurityGroup> {
         let form = form("CreateSecurityGroup")
             .with("GroupName", name)
-            .with("GroupDescription", "Made by Capsule for one server, and deleted with it")
+            .with("GroupDescription", "Made by Capsule for its servers, and deleted with the last one")
             .with("VpcId", vpc)
             .tags(1, "security-group", tags);
         let call = Call::post("ec2.CreateSecurityGroup", "/").idempotent();
@@ -536,6 +547,32 @@ impl Api {
             Ok((page.set, page.next_token))
         })
         .await
+    }
+
+    /// Whether a server that is not terminated is behind a firewall. Asks for few: it may be behind thousands.
+    pub(in crate::aws) async fn is_in_use(&self, region: &str, group: &str) -> Result<bool> {
+        /// More than a filtered list ever takes for its first server.
+        const MOST_PAGES: usize = 100;
+        let mut next = None;
+        for _ in 0..MOST_PAGES {
+            let form = form("DescribeInstances")
+                .with("MaxResults", 5)
+                .maybe("NextToken", next)
+                .filter(1, "instance.group-id", &[group])
+                .filter(2, "instance-state-name", &["pending", "running", "shutting-down", "stopping", "stopped"]);
+            let answer = self.ec2(region, look("ec2.DescribeInstances").lane(Lane::Delete), form).await?;
+            let (items, more) = answer.items::<Instance>()?;
+            if !items.is_empty() {
+                return Ok(true);
+            }
+            if more.is_none() {
+                return Ok(false);
+            }
+            next = more;
+        }
+        Err(Error::new(ErrorKind::Protocol, format!("The servers in {group} have no last page."))
+            .with_provider(crate::aws::convert::PROVIDER)
+            .with_operation("ec2.DescribeInstances"))
     }
 
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html>.

@@ -16,7 +16,7 @@ use capsule_core::{Clock, Connect, Error, ErrorKind, Result};
 use serde::Deserialize;
 use url::Url;
 
-pub(super) use self::ec2::{Instance, InstanceType, Item, MachineImage, RunInstances, Tag};
+pub(super) use self::ec2::{Instance, InstanceType, Item, MachineImage, RunInstances, SecurityGroup, Tag};
 pub(super) use self::pricing::PricedProduct;
 use super::convert;
 use super::credentials::Keys;

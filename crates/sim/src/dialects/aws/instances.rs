@@ -72,8 +72,9 @@ fn not_found(message: String) -> AwsError {
     AwsError::bad("InvalidInstanceID.NotFound", message)
 }
 
-const FILTERS: [&str; 11] = [
+const FILTERS: [&str; 12] = [
     "instance-id",
+    "instance.group-id",
     "instance-state-name",
     "instance-state-code",
     "instance-type",
@@ -90,6 +91,9 @@ fn values(machine: &Machine, now: Timestamp, filter: &str) -> Vec<String> {
     let extra = |key: &str| machine.extra[key].as_str().map(str::to_owned).into_iter().collect();
     match filter {
         "instance-id" => vec![machine.id.clone()],
+        // A terminated instance is behind none any more.
+        "instance.group-id" if machine.status_at(now) == State::Gone => Vec::new(),
+        "instance.group-id" => launch_of(machine).map(|launch| launch.groups).unwrap_or_default(),
         "instance-state-name" => vec![state(machine, now).1.to_owned()],
         "instance-state-code" => vec![state(machine, now).0.to_string()],
         "instance-type" => vec![machine.plan.clone()],
