@@ -57,12 +57,11 @@ def capsule_binary():
     return program(str(TARGET / "capsule"), "Run `cargo build -p capsule`.")
 
 
-@pytest.fixture
-def sandbox(capsule_binary, tmp_path):
+@contextlib.contextmanager
+def serving(capsule_binary, tmp_path, *options, speed=100):
     """`capsule sandbox serve`: provider -> URL of its simulated API, without the version path."""
-    # Nothing else of this machine's environment may reach it.
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CAPSULE_HOME": str(tmp_path / "home")}
-    command = [capsule_binary, "-o", "json", "sandbox", "serve", "--port", "0", "--memory", "--speed", "100"]
+    command = [capsule_binary, "-o", "json", "sandbox", "serve", "--port", "0", "--speed", str(speed), *options]
+    env = clean(tmp_path)
     with open(tmp_path / "serve.log", "wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=env)
     try:
@@ -79,6 +78,31 @@ def sandbox(capsule_binary, tmp_path):
         process.terminate()
         process.wait(10)
         process.stdout.close()
+
+
+def clean(tmp_path):
+    """The environment of a `capsule` that nothing else of this machine's may reach."""
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CAPSULE_HOME": str(tmp_path / "home")}
+
+
+@pytest.fixture
+def sandbox(capsule_binary, tmp_path):
+    """Simulated clouds of this test's own: provider -> URL."""
+    with serving(capsule_binary, tmp_path, "--memory") as urls:
+        yield urls
+
+
+@pytest.fixture
+def shared_sandbox(capsule_binary, tmp_path):
+    """The same for other clients and for `capsule(*arguments)`, which gives the finished process with what it printed."""
+
+    def capsule(*arguments):
+        command = [capsule_binary, "--sandbox", "-o", "json", *arguments]
+        return subprocess.run(command, env=clean(tmp_path), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    # What is in doubt is looked for until minutes have passed there.
+    with serving(capsule_binary, tmp_path, speed=400) as urls:
+        yield urls, capsule
 
 
 @pytest.fixture(scope="session")
