@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use capsule_core::{
-    Clock, Error, ErrorKind, Instance, InstanceId, OwnerId, Power, Provider, ProviderId, Result, SshKey, Tags, nearest,
+    Clock, Error, ErrorKind, Instance, InstanceId, InstanceStatus, OwnerId, Power, Provider, ProviderId, Result,
+    SshKey, Tags, nearest,
 };
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -230,7 +231,7 @@ impl Engine {
         let mut server = self.inner.known(id).await?;
         // Once it was shown, its absence after the deletion is no lag, and nobody has to wait for that.
         let shown = self.inner.cloud(&id.provider).await?.provider.get(id).await;
-        server.shown = shown.is_ok_and(|instance| instance.is_some());
+        server.shown = shown.is_ok_and(|instance| instance.is_some_and(|instance| is_more_than_ordered(&instance)));
         self.inner.run_one(Intent::Destroy { server }, observer, give_up_at).await
     }
 
@@ -604,6 +605,12 @@ fn show(row: Stored, now: Timestamp) -> Operation {
         events: Vec::new(),
         id: row.id,
     }
+}
+
+/// Whether a provider shows the server itself. What is only on its way it may know from the order: once that is done, its
+/// lists can lag, and absent does not mean gone.
+fn is_more_than_ordered(instance: &Instance) -> bool {
+    instance.status != InstanceStatus::Provisioning || instance.addresses.primary().is_some()
 }
 
 fn at_work(row: &Stored) -> Error {

@@ -94,6 +94,14 @@ fn who_waits_for_one_operation_keeps_the_others() {
     assert!(story.violations.is_empty(), "{:#?}", story.violations);
 }
 
+/// A deletion took a server for gone that it had seen in its order alone, and that was not to be looked up yet once that was
+/// done.
+#[test]
+fn what_only_its_order_showed_is_not_gone_when_that_is_done() {
+    let story = block_on(&Plan::draw(7_001_783, &ground().clouds, 20), Sabotage::Nothing, false);
+    assert!(story.violations.is_empty(), "{:#?}", story.violations);
+}
+
 #[test]
 fn without_adoption_there_are_doubles() {
     assert!(noticed(Sabotage::Blind).contains("at one time"));
