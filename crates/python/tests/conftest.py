@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,13 @@ def files(home: Path) -> Path:
     folder = home / "sandbox"
     folder.mkdir(mode=0o700)
     return folder
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """Stands in for `api_clients`, where a test needs nothing of the native part."""
+    module = types.ModuleType("capsule_package.api_clients")
+    for name in ("NotConfiguredError", "ResourceNotFoundError"):
+        setattr(module, name, type(name, (Exception,), {}))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module

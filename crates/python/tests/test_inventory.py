@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -628,13 +629,12 @@ def test_defect_25_ids_are_each_providers_own(files: Path, store: XNodeInventory
 
 
 class _Provider:
-    def __init__(self, servers: List[Dict[str, Any]], known: bool = True) -> None:
-        self.servers, self.known = servers, known
-
-    def validate_credentials(self) -> bool:
-        return self.known
+    def __init__(self, servers: List[Dict[str, Any]], fails: Optional[Exception] = None) -> None:
+        self.servers, self.fails = servers, fails
 
     def list_instances(self) -> List[Dict[str, Any]]:
+        if self.fails is not None:
+            raise self.fails
         return self.servers
 
 
@@ -646,7 +646,7 @@ class _Manager:
         return self.providers.get(name)
 
 
-def test_defect_25_it_can_be_set_beside_what_the_providers_say(store: XNodeInventory) -> None:
+def test_defect_25_it_can_be_set_beside_what_the_providers_say(store: XNodeInventory, errors: ModuleType) -> None:
     store.add_xnode(node(1, status="new", ip_address=""), "vultr")
     store.add_xnode(node(2), "vultr")
     store.add_xnode(node(3), "vultr")
@@ -656,21 +656,17 @@ def test_defect_25_it_can_be_set_beside_what_the_providers_say(store: XNodeInven
         {"id": "n-1", "status": "running", "ip_address": "203.0.113.9", "region": ""},
         {"id": "n-2", "status": "running", "ip_address": "203.0.113.7", "region": "nyc1"},
     ]
-    outcome = store.reconcile(_Manager(vultr=_Provider(seen), aws=_Provider([], known=False)))
+    outcome = store.reconcile(_Manager(vultr=_Provider(seen), aws=_Provider([], errors.NotConfiguredError())))
     assert outcome == {"updated": ["n-1"], "unchanged": ["n-2"], "missing": ["n-3"], "unasked": ["n-4", "n-5"]}
     first = XNodeInventory().get_xnode("n-1")
     assert (first["status"], first["ip_address"], first["region"]) == ("running", "203.0.113.9", "nyc1")
     assert len(store.list_all()) == 5
 
 
-def test_defect_6_a_provider_that_fails_is_no_empty_list(store: XNodeInventory) -> None:
-    class Broken(_Provider):
-        def list_instances(self) -> List[Dict[str, Any]]:
-            raise RuntimeError("no answer")
-
+def test_defect_6_a_provider_that_fails_is_no_empty_list(store: XNodeInventory, errors: ModuleType) -> None:
     store.add_xnode(node(1), "vultr")
     with pytest.raises(RuntimeError, match="no answer"):
-        store.reconcile(_Manager(vultr=Broken([])))
+        store.reconcile(_Manager(vultr=_Provider([], RuntimeError("no answer"))))
 
 
 def test_defect_26_what_stopped_servers_may_cost_is_told(store: XNodeInventory) -> None:

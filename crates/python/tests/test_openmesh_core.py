@@ -88,6 +88,14 @@ def test_what_a_provider_says_becomes_an_xnode() -> None:
     assert node.metadata == {"plan": "vc2", "provider": "vultr"}
 
 
+def test_what_a_word_does_not_tell_the_normalized_one_does() -> None:
+    said = {"id": "7", "name": "a", "ip_address": "", "status": "odd", "normalized_status": "running"}
+    node = XNode.from_dict(said)
+    assert (node.status, node.metadata["native_status"]) == ("running", "odd")
+    assert XNode.from_dict({**said, "status": "active"}).status == "active"
+    assert XNode.from_dict({**said, "normalized_status": "unknown"}).status == "odd"
+
+
 @pytest.mark.parametrize("missing", ["id", "name", "status", "ip_address"])
 def test_what_has_no_id_is_no_xnode(missing: str) -> None:
     data = {key: "x" for key in ("id", "name", "status", "ip_address") if key != missing}
@@ -98,12 +106,28 @@ def test_what_has_no_id_is_no_xnode(missing: str) -> None:
 @pytest.mark.parametrize(
     ("words", "normal"),
     [
-        (["running", "active", "ON", "IN_USE ON", "rebooting", "shutting_down"], "running"),
-        (["new", "pending", "deploying", "queued", "provisioning", "installing"], "provisioning"),
-        (["off", "offline", "stopped", "inactive", "stopped in place", "stopped (unbooted)"], "stopped"),
+        (
+            ["running", "active", "ON", "IN_USE ON", "rebooting", "shutting_down", "active/running/ok", "active"],
+            "running",
+        ),
+        (["new", "pending", "deploying", "queued", "provisioning", "installing", "WAIT_FOR_PXE OFF"], "provisioning"),
+        (["pending/running/none", "active/running/installingbooting", "order verification"], "provisioning"),
+        (
+            [
+                "off",
+                "offline",
+                "stopped",
+                "inactive",
+                "stopped in place",
+                "stopped (unbooted)",
+                "active/stopped/ok",
+                "IN_USE OFF",
+            ],
+            "stopped",
+        ),
         (["terminated", "shutting-down", "deleting"], "deleting"),
         (["error", "failed", "archive"], "failed"),
-        (["", None, "confused"], "unknown"),
+        (["", None, "confused", "active/stopped/locked", "active/odd/ok"], "unknown"),
     ],
 )
 def test_status_words_of_all_providers_come_to_ours(words: List[Optional[str]], normal: str) -> None:
@@ -217,16 +241,15 @@ class Template:
 
 
 class Provider:
-    def __init__(self, name: str, servers: List[Dict[str, Any]], known: bool = True) -> None:
-        self.name, self.servers, self.known = name, servers, known
+    def __init__(self, name: str, servers: List[Dict[str, Any]]) -> None:
+        self.name, self.servers = name, servers
+        self.fails: Optional[Exception] = None
         self.asked: List[Any] = []
         self.refuses = False
 
-    def validate_credentials(self) -> bool:
-        return self.known
-
     def list_instances(self) -> List[Dict[str, Any]]:
-        assert self.known, "a provider without a key is not asked"
+        if self.fails is not None:
+            raise self.fails
         return self.servers
 
     def get_instance(self, instance_id: str) -> Dict[str, Any]:
@@ -251,17 +274,11 @@ def server(provider: str, id: str, name: str, status: str = "running") -> Dict[s
     return {**about, "region": "ewr", "created_at": "2025-10-15T10:00:00Z"}
 
 
-class NotThere(Exception):
-    def __init__(self, message: str, status_code: int) -> None:
-        super().__init__(message)
-        self.status_code = status_code
-
-
 class Clouds:
     def __init__(self) -> None:
         self.providers = {
             "vultr": Provider("vultr", [server("vultr", "v1", "web"), server("vultr", "v2", "db", "stopped")]),
-            "aws": Provider("aws", [], known=False),
+            "aws": Provider("aws", []),
             "linode": Provider("linode", [server("linode", "l1", "web"), server("linode", "v2", "same id", "active")]),
         }
         self.templates = [
@@ -298,16 +315,12 @@ class Clouds:
 
 
 @pytest.fixture
-def clouds(monkeypatch: pytest.MonkeyPatch) -> Clouds:
+def clouds(monkeypatch: pytest.MonkeyPatch, errors: types.ModuleType) -> Clouds:
     clouds = Clouds()
-    # Both modules stand on the native part, which nothing here needs.
-    for name, contents in (
-        ("providers", {"get_default_manager": lambda: clouds}),
-        ("api_clients", {"ResourceNotFoundError": NotThere}),
-    ):
-        module = types.ModuleType(f"capsule_package.{name}")
-        vars(module).update(contents)
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+    clouds.providers["aws"].fails = errors.NotConfiguredError("no key")
+    module = types.ModuleType("capsule_package.providers")
+    vars(module)["get_default_manager"] = lambda: clouds
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     return clouds
 
 
@@ -328,13 +341,8 @@ def test_running_are_those_that_run_wherever_a_key_is(manager: XNodeManager) -> 
     assert all(isinstance(node, XNode) for node in running)
 
 
-def test_defect_6_a_provider_that_fails_is_an_error_and_no_shorter_list(
-    manager: XNodeManager, clouds: Clouds, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail() -> None:
-        raise ConnectionError("no answer")
-
-    monkeypatch.setattr(clouds.providers["linode"], "list_instances", fail)
+def test_defect_6_a_provider_that_fails_is_an_error_and_no_shorter_list(manager: XNodeManager, clouds: Clouds) -> None:
+    clouds.providers["linode"].fails = ConnectionError("no answer")
     calls: List[Callable[[], Any]] = [manager.list_running_xnodes, lambda: manager.delete_xnode("v1")]
     for call in calls:
         with pytest.raises(ConnectionError, match="no answer"):
@@ -373,10 +381,12 @@ def test_a_status_is_what_the_provider_says(manager: XNodeManager) -> None:
 
 
 @pytest.mark.parametrize("call", ["start_xnode", "stop_xnode", "restart_xnode", "get_xnode_status", "delete_xnode"])
-def test_one_that_is_not_there_or_not_alone_is_refused(manager: XNodeManager, clouds: Clouds, call: str) -> None:
-    with pytest.raises(NotThere, match="nope") as refused:
+def test_one_that_is_not_there_or_not_alone_is_refused(
+    manager: XNodeManager, clouds: Clouds, errors: types.ModuleType, call: str
+) -> None:
+    with pytest.raises(errors.ResourceNotFoundError, match="nope") as refused:
         getattr(manager, call)("nope")
-    assert refused.value.status_code == 404
+    assert refused.value.args[1] == 404
     for which, ids in (("web", "vultr/v1, linode/l1"), ("v2", "vultr/v2, linode/v2")):
         with pytest.raises(ValueError, match=ids):
             getattr(manager, call)(which)
@@ -401,8 +411,16 @@ def test_deploy_orders_the_cheapest_that_fits(
     manager: XNodeManager, clouds: Clouds, arguments: Dict[str, Any], ordered: Any
 ) -> None:
     node = manager.deploy_xnode("n", **arguments)
-    assert clouds.ordered == [ordered]
+    provider, template, config = clouds.ordered[0]
+    # It has an address only when it runs.
+    assert config.pop("wait") == ("ready" if "owner" in arguments else "running")
+    assert [(provider, template, config)] == [ordered]
     assert (node.id, node.name, node.metadata["template"]) == ("new-1", "n", ordered[1])
+
+
+def test_deploy_can_return_at_once(manager: XNodeManager, clouds: Clouds) -> None:
+    manager.deploy_xnode("n", "ewr", wait="none")
+    assert clouds.ordered[0][2] == {"name": "n", "region": "ewr", "wait": "none"}
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from . import _store
 from ._deployments import CostReport, DeploymentRecord, amount, local
-from .openmesh_core import XNode, normal_status, parse_time
+from .openmesh_core import XNode, normal_status, parse_time, servers_of
 
 __all__ = [
     "CostReport",
@@ -307,20 +307,23 @@ class XNodeInventory:
         seen: Dict[str, Dict[str, Mapping[str, Any]]] = {}
         for name in sorted({str(entry.get("provider")) for entry in self.xnodes.values()}):
             provider = manager.get_provider(name)
-            if provider is not None and provider.validate_credentials():
-                seen[name] = {str(server["id"]): server for server in provider.list_instances()}
+            servers = None if provider is None else servers_of(provider)
+            if servers is not None:
+                seen[name] = {str(server["id"]): server for server in servers}
         with self._changing():
             for key, entry in self.xnodes.items():
-                servers = seen.get(str(entry.get("provider")))
-                if servers is None:
+                listed = seen.get(str(entry.get("provider")))
+                if listed is None:
                     outcome["unasked"].append(key)
                     continue
-                server = servers.get(str(entry["id"]))
+                server = listed.get(str(entry["id"]))
                 if server is None:
                     outcome["missing"].append(key)
                     continue
                 # What the provider does not say yet does not erase what is known.
-                news = {name: server[name] for name in ("status", "ip_address", "region") if server.get(name)}
+                now = XNode.from_dict({"name": "", "status": "", "ip_address": "", **server})
+                said = {"status": now.status, "ip_address": now.ip_address, "region": now.region}
+                news = {name: value for name, value in said.items() if value}
                 outcome["unchanged" if {**entry, **news} == entry else "updated"].append(key)
                 entry.update(news)
         return outcome

@@ -22,36 +22,48 @@ from . import _store
 
 logger = logging.getLogger(__name__)
 
-# The providers' words for how a server is, and the one that they come to. Lists of servers say our own word already;
-# the others stand in files that the original wrote.
+# The providers' words for how a server is, and the one that they come to; underscores do not count. The Rust core has the
+# tables by provider; these words stand in files, where nobody says any more how they were meant.
 _WORDS: Dict[str, Tuple[str, ...]] = {
     "provisioning": (
-        *("deploying", "new", "pending", "queued", "provisioning", "starting", "booting", "powering_on", "installing"),
-        *("in_use pending", "verification", "lead", "assembling", "building", "creating", "rebuilding", "restoring"),
-        *("cloning", "migrating", "resizing", "reinstalling"),
+        *("deploying", "new", "pending", "queued", "provisioning", "starting", "booting", "poweringon", "installing"),
+        *("ordered", "order verification", "order lead", "order provisioning", "order assembling", "building"),
+        *("creating", "rebuilding", "restoring", "cloning", "migrating", "resizing", "reinstalling", "reloading"),
+        *("ipmiready", "provisionable", "reserved", "waitforpxe", "provisionstarted", "provisionwaitforaddons"),
+        *("provisionfinished", "waittocompleteorder", "waittoassignservice", "waitforhardwarescan"),
     ),
     "running": (
-        *("running", "active", "on", "in_use on", "rebooting", "restarting"),
+        *("running", "active", "on", "inuse on", "inuse pending", "rebooting", "restarting"),
         # Still on, and billed, until it is off.
-        *("stopping", "shutting_down", "powering_off", "busy"),
+        *("stopping", "shuttingdown", "poweringoff", "busy"),
     ),
-    "stopped": ("stopped", "stopped in place", "off", "offline", "inactive", "halted", "in_use off"),
+    "stopped": ("stopped", "stopped in place", "off", "offline", "inactive", "halted", "inuse off"),
+    # EC2's has a dash and means its end, where Linode's has an underscore.
     "deleting": ("deleting", "deleted", "terminating", "terminated", "shutting-down", "deprovisioning", "gone"),
-    "failed": ("failed", "error", "archive", "suspended", "billing_suspension", "locked"),
+    "failed": ("failed", "error", "archive", "suspended", "billingsuspension", "locked", "cleanupmovetofailed"),
 }
 _NORMAL = {word: normal for normal, words in _WORDS.items() for word in words}
 
 
 def normal_status(word: Optional[str]) -> str:
-    """`provisioning`, `running`, `stopped`, `deleting`, `failed` or `unknown`, from whichever word a provider has for
-    it.
+    """`provisioning`, `running`, `stopped`, `deleting`, `failed` or `unknown`, from a provider's word for it.
 
-    >>> normal_status("active"), normal_status("new"), normal_status(None)
-    ('running', 'provisioning', 'unknown')
+    >>> normal_status("active"), normal_status("active/stopped/ok"), normal_status(None)
+    ('running', 'stopped', 'unknown')
     """
     # Scaleway's comes with its detail in parentheses.
-    plain = (word or "").strip().lower().split(" (")[0]
-    return _NORMAL.get(plain, "unknown")
+    plain = (word or "").strip().lower().replace("_", "").split(" (")[0]
+    if plain.startswith("active/"):
+        # Vultr's come together: the order, the power, and what is being done.
+        power, _, doing = plain[len("active/") :].partition("/")
+        if power == "stopped":
+            return "unknown" if doing == "locked" else "stopped"
+        if power == "running":
+            return "running" if doing in ("", "ok") else "provisioning"
+        return "unknown"
+    first = plain.split("/")[0]
+    # Hivelocity's says after its own word whether the power is on.
+    return _NORMAL.get(first) or _NORMAL.get(first.split(" ")[0], "unknown")
 
 
 def parse_time(text: str) -> datetime:
@@ -102,6 +114,8 @@ class XNode:
     def from_dict(cls, data: Mapping[str, Any]) -> "XNode":
         """From what `to_dict` gives, or from what a provider says of a server. Other keys end in `metadata`.
 
+        Where a provider's word does not tell by itself what `normalized_status` says, that is the status.
+
         Raises ValueError where a field is missing or `created_at` is no time.
         """
         known = {field.name for field in fields(cls)}
@@ -117,6 +131,10 @@ class XNode:
         elif not isinstance(created, datetime):
             values.pop("created_at", None)
         others = {key: value for key, value in data.items() if key not in known}
+        meant = data.get("normalized_status")
+        if meant in _WORDS and normal_status(values["status"]) != meant:
+            others["native_status"] = values["status"]
+            values["status"] = meant
         values["metadata"] = {**others, **(values.get("metadata") or {})}
         return cls(**values)
 
@@ -262,11 +280,12 @@ class XNodeManager:
     ) -> XNode:
         """Orders a server, and waits until it runs.
 
-        With `owner="eth:..."` it becomes an xNode of that wallet and is waited for until it is claimed; without, it
-        is a plain server, and a warning says so. `config_template` is a template's id; without it, the cheapest one
-        is taken that has `min_cpu` (2), `min_memory` (4 GB) and at most `max_price` (USD an hour), at `provider` if
-        that is given, in `region`, which is the setting `default_region` unless given. Other keywords go to the
-        provider.
+        With `owner="eth:..."` it becomes an xNode of that wallet and is waited for until it is claimed; without, it is
+        a plain server, and a warning says so. `wait="none"` returns when the order is taken.
+
+        `config_template` is a template's id; without it, the cheapest one is taken that has `min_cpu` (2), `min_memory`
+        (4 GB) and at most `max_price` (USD an hour), at `provider` if that is given, in `region`, which is the setting
+        `default_region` unless given. Other keywords go to the provider.
 
         Raises ValueError if nothing fits, and what `Provider.deploy` raises.
         """
@@ -295,6 +314,7 @@ class XNodeManager:
             )
         if not kwargs.get("owner"):
             logger.warning("%s becomes a plain server: only with owner='eth:...' it becomes an xNode.", name)
+        kwargs.setdefault("wait", "ready" if kwargs.get("owner") else "running")
         made = manager.deploy_to_provider(offers[0].provider, offers[0].id, {"name": name, **where, **kwargs})
         return XNode.from_dict(made)
 
@@ -380,9 +400,19 @@ def _servers() -> Iterator[Tuple[Any, Dict[str, Any]]]:
     manager = _providers()
     for name in manager.list_providers():
         provider = manager.get_provider(name)
-        if provider is not None and provider.validate_credentials():
-            for server in provider.list_instances():
-                yield provider, server
+        for server in [] if provider is None else servers_of(provider) or []:
+            yield provider, server
+
+
+def servers_of(provider: Any) -> Optional[List[Dict[str, Any]]]:
+    """What a provider lists; None if it has no key. A key that is refused is an error, as any other is."""
+    from .api_clients import NotConfiguredError
+
+    try:
+        servers: List[Dict[str, Any]] = provider.list_instances()
+    except NotConfiguredError:
+        return None
+    return servers
 
 
 def _find(xnode_id: str) -> Tuple[Any, Dict[str, Any]]:
