@@ -2,8 +2,8 @@
 # All tests of Capsule, or a part of them: ./test.sh [lint|rust|referees|python]...
 #
 # Needs a Rust toolchain and a C compiler. What else the tests need comes from the package registries: Python packages
-# into .venv, .venv-focus and .venv-python, Prism into tests/referees/node_modules, cargo-deny into target/tools, and Debian packages
-# where missing.
+# into .venv, .venv-focus and .venv-python, Prism into tests/referees/node_modules, cargo-deny and cargo-deb into
+# target/tools, and Debian packages where missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -44,6 +44,15 @@ tool_deny() {
     say "cargo-deny $version"
     # Unoptimized: it builds in under three minutes on two cores and checks in a second all the same.
     cargo install --quiet --debug --locked --version "$version" --root "$tools" --target-dir "$tools/build" cargo-deny
+    rm -rf "$tools/build"
+}
+
+tool_deb() {
+    local version=3.8.0
+    [ "$("$tools/bin/cargo-deb" --version 2>/dev/null)" = "$version" ] && return
+    say "cargo-deb $version"
+    # Unoptimized, as cargo-deny.
+    cargo install --quiet --debug --locked --version "$version" --root "$tools" --target-dir "$tools/build" cargo-deb
     rm -rf "$tools/build"
 }
 
@@ -102,6 +111,11 @@ referees() {
     tool_focus
     tool_prism
     need chromium chromium
+    tool_deb
+    # cargo-deb asks it which libraries the program needs.
+    need dpkg-shlibdeps dpkg-dev
+    need ssh openssh-client
+    need man man-db
     say "Programs for the referees"
     cargo build --workspace --all-features --locked --quiet --bins --examples
     say "Referees"
