@@ -1,6 +1,8 @@
 """boto3, AWS's own SDK, works on the simulated EC2."""
 
 import base64
+import datetime
+import json
 
 import boto3
 import botocore.config
@@ -152,3 +154,29 @@ def test_errors_are_the_vendors_own(aws):
     large = base64.b64encode(b"x" * 20_000).decode()
     assert refused(run, ec2=ec2, UserData=large).startswith("Invalid")
     assert ec2.describe_instances()["Reservations"] == []
+
+
+def test_prices_and_costs_are_read(aws):
+    pricing = aws("pricing")
+    filters = {"regionCode": "eu-central-1", "productFamily": "Storage", "volumeApiName": "gp3"}
+    found = pricing.get_products(
+        ServiceCode="AmazonEC2",
+        Filters=[{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in filters.items()],
+    )["PriceList"]
+    (product,) = [json.loads(text) for text in found]
+    (term,) = product["terms"]["OnDemand"].values()
+    (dimension,) = term["priceDimensions"].values()
+    assert (dimension["unit"], dimension["pricePerUnit"]) == ("GB-Mo", {"USD": "0.0952"})
+
+    ce, today = aws("ce"), datetime.date.today()
+    first = today.replace(day=1)
+    next_first = (first + datetime.timedelta(days=32)).replace(day=1)
+    asked = {"Granularity": "MONTHLY", "Metrics": ["UnblendedCost"]}
+    period = {"Start": str(first), "End": str(next_first)}
+    (month,) = ce.get_cost_and_usage(TimePeriod=period, **asked)["ResultsByTime"]
+    # Hours late: of servers that are minutes old nothing is known.
+    assert month["Total"]["UnblendedCost"] == {"Amount": "0", "Unit": "USD"}
+    assert month["Estimated"]
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        ce.get_cost_and_usage(TimePeriod={**period, "End": str(next_first + datetime.timedelta(days=40))}, **asked)
+    assert refused.value.response["Error"]["Code"] == "ValidationException"

@@ -1,11 +1,15 @@
 """moto is an EC2 that we did not write: the `capsule` binary works on it, and boto3 is asked what is there."""
 
+import base64
 import json
 import os
 import re
 import subprocess
+import urllib.request
 
 import botocore.exceptions
+import botocore.session
+import botocore.validate
 import pytest
 
 from processes import ROOT
@@ -49,6 +53,32 @@ def instances(ec2, *states):
         Filters=[{"Name": "instance-state-name", "Values": list(states)}] if states else []
     )
     return [instance for page in pages for group in page["Reservations"] for instance in group["Instances"]]
+
+
+def test_costs_are_asked_for_once_and_as_the_model_says(capsule, moto):
+    def post(path, body=None):
+        data = json.dumps(body or {}).encode()
+        urllib.request.urlopen(urllib.request.Request(moto.url + path, data=data, method="POST")).read()
+
+    metric = {"UnblendedCost": {"Amount": "12.3456789", "Unit": "USD"}}
+    group = {"Keys": ["EC2 - Other"], "Metrics": metric}
+    result = {"ResultsByTime": [{"Total": {}, "Groups": [group], "Estimated": True}]}
+    post("/moto-api/static/ce/cost-and-usage-results", {"results": [result]})
+    post("/moto-api/recorder/reset-recording")
+    post("/moto-api/recorder/start-recording")
+    answer = capsule("cost", "--reconcile", "--paid-queries")
+    post("/moto-api/recorder/stop-recording")
+    recorded = urllib.request.urlopen(moto.url + "/moto-api/recorder/download-recording").read().decode()
+    (row,) = answer["providers"]
+    assert row["statement"]["charged"] == {"amount": "12.3456789", "currency": "USD"}
+    assert row["statement"]["lines"][0]["what"] == "EC2 - Other"
+
+    requests = [json.loads(line) for line in recorded.splitlines() if line]
+    bodies = [request["body"] for request in requests if "GetCostAndUsage" in str(request["headers"])]
+    assert len(bodies) == 1, "each request is paid for"
+    shape = botocore.session.get_session().get_service_model("ce").operation_model("GetCostAndUsage").input_shape
+    report = botocore.validate.ParamValidator().validate(json.loads(base64.b64decode(bodies[0])), shape)
+    assert not report.has_errors(), report.generate_report()
 
 
 def test_a_server_lives_once_from_deploy_to_delete(capsule, moto):

@@ -32,7 +32,7 @@ pub use instance::{
 };
 pub use money::{Currency, Money, MoneyError};
 pub use net::{Net, SystemNet};
-pub use price::{BillingRule, BillingUnit, DayCost, DiskUnit, Extra, ExtraKind, Granularity, Life, Price};
+pub use price::{BillingRule, BillingUnit, DayCost, DiskUnit, Extra, ExtraKind, Granularity, Life, Price, PricePart};
 pub use provider::{
     Account, Capabilities, Connect, Descriptor, Leftover, LeftoverKind, Leftovers, Lifecycle, OwnLoader, Provider,
     Quota, Setting, SettingValue, Settings,

@@ -215,7 +215,38 @@ pub struct DayCost {
     pub amount: Money,
 }
 
+/// One part of a price, by itself a price: all parts together cost what the whole does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PricePart {
+    /// What for: `plan`, `set-up`, or the kind of extra.
+    pub what: &'static str,
+    /// How many, where that says something: units of a disk.
+    pub count: Option<u64>,
+    /// What it costs.
+    pub price: Price,
+}
+
 impl Price {
+    /// The plan, each extra, and what is charged with the order.
+    pub fn parts(&self) -> Vec<PricePart> {
+        let nothing = Money::zero(self.amount.currency());
+        let plan = Price { setup: None, extras: Vec::new(), ..self.clone() };
+        let rule = BillingRule { minimum_charge: None, ..self.rule.clone() };
+        let beside = Price { amount: nothing, monthly_cap: None, rule, ..plan.clone() };
+        let mut parts = vec![PricePart { what: "plan", count: None, price: plan }];
+        parts.extend(self.extras.iter().map(|extra| PricePart {
+            what: extra.what.as_str(),
+            count: (extra.what == ExtraKind::RootDisk).then_some(extra.count),
+            price: Price { extras: vec![extra.clone()], ..beside.clone() },
+        }));
+        parts.extend(self.setup.map(|setup| PricePart {
+            what: "set-up",
+            count: None,
+            price: Price { setup: Some(setup), ..beside },
+        }));
+        parts
+    }
+
     /// What an hour costs with all that comes beside the plan; for monthly amounts the month's 730th part.
     ///
     /// # Errors

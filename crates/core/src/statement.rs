@@ -1,5 +1,7 @@
 //! What a vendor itself says that it charges: set beside our own reckoning, never mixed with it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -8,11 +10,17 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::money::Money;
 
-/// A vendor that says what is owed, reached by [`Provider::statements`](crate::Provider::statements). Asking costs nothing.
+/// A vendor that says what is owed, reached by [`Provider::statements`](crate::Provider::statements).
 #[async_trait]
 pub trait Statements: Send + Sync {
     /// The right that a key needs for it, for people.
     fn needs(&self) -> &'static str;
+
+    /// What each question costs, where it does: whoever asks says so before, and asks only who wants that.
+    fn fee(&self) -> Option<Money>;
+
+    /// How old the figures may be.
+    fn lag(&self) -> Duration;
 
     /// What has been charged and what is owed, of the whole account as far as the key sees it.
     ///

@@ -100,6 +100,8 @@ pub enum By {
     Month,
     /// Each server for itself.
     Server,
+    /// What is charged for: the plan, its disk, its address, the fee with the order.
+    Part,
 }
 
 /// One line of a summary.
@@ -141,6 +143,9 @@ pub(crate) fn month_start_at(now: Timestamp) -> Timestamp {
 /// # Errors
 /// [`MoneyError`].
 pub fn summary(accounts: &[Account], by: &By, since: Option<Date>, now: Timestamp) -> Result<Vec<Group>, MoneyError> {
+    if *by == By::Part {
+        return by_part(accounts, since, now);
+    }
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     let end = month_end(now);
     for account in accounts {
@@ -184,6 +189,28 @@ pub fn summary(accounts: &[Account], by: &By, since: Option<Date>, now: Timestam
     Ok(groups.into_values().collect())
 }
 
+/// Each part of a price is a price: the accounts are summed up for each of them.
+fn by_part(accounts: &[Account], since: Option<Date>, now: Timestamp) -> Result<Vec<Group>, MoneyError> {
+    let mut parts: BTreeMap<&str, Vec<Account>> = BTreeMap::new();
+    for account in accounts {
+        let of = |price| Account { record: Record { price, ..account.record.clone() }, off: account.off.clone() };
+        match account.price() {
+            Some(price) => price.parts().into_iter().for_each(|part| {
+                parts.entry(part.what).or_default().push(of(Some(part.price)));
+            }),
+            None => parts.entry("(unknown)").or_default().push(of(None)),
+        }
+    }
+    let mut groups = Vec::new();
+    for (part, accounts) in parts {
+        // All of them are one group, under whatever name.
+        let one = By::Tag(String::new());
+        let of_part = summary(&accounts, &one, since, now)?;
+        groups.extend(of_part.into_iter().map(|group| Group { key: part.to_owned(), ..group }));
+    }
+    Ok(groups)
+}
+
 fn group(groups: &mut BTreeMap<String, Group>, key: String) -> &mut Group {
     groups.entry(key.clone()).or_insert_with(|| Group {
         key,
@@ -206,7 +233,7 @@ fn key(record: &Record, by: &By, day: Date) -> String {
             owner.map_or_else(none, str::to_owned)
         }
         By::Month => day.strftime("%Y-%m").to_string(),
-        By::Server => record.name.clone(),
+        By::Server | By::Part => record.name.clone(),
     }
 }
 

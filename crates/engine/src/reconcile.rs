@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use capsule_core::{InstanceId, Money, MoneyError, ProviderId, Statement};
 use jiff::civil::Date;
@@ -51,8 +52,25 @@ pub enum Cause {
         /// How many.
         servers: usize,
     },
+    /// The vendor's figure is older than ours.
+    Late {
+        /// By up to so many hours.
+        hours: u64,
+    },
     /// What no reckoning from servers alone has in it.
     Beside,
+}
+
+impl Comparison {
+    /// The same where the vendor's figure may be so old: what there is to explain may be explained by that.
+    #[must_use]
+    pub fn late_by(mut self, lag: Duration) -> Self {
+        if !lag.is_zero() && !self.causes.is_empty() {
+            self.causes.retain(|cause| *cause != Cause::Rounding);
+            self.causes.insert(0, Cause::Late { hours: lag.as_secs().div_ceil(3600) });
+        }
+        self
+    }
 }
 
 impl fmt::Display for Cause {
@@ -74,6 +92,7 @@ impl fmt::Display for Cause {
                     many(servers)
                 )
             }
+            Cause::Late { hours } => write!(f, "time: the vendor's figure may be {hours} hours old"),
             Cause::Beside => f.write_str(
                 "tax, traffic beyond the allowance, and what was added by hand: volumes, snapshots, addresses, backups",
             ),

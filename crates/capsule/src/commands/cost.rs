@@ -35,6 +35,9 @@ pub struct Cost {
     /// Asks all that are set up at once. Those whose API does not tell, or whose key may not ask, are named.
     #[arg(long, conflicts_with_all = ["by", "by_tag", "since", "until", "focus", "csv", "csv_days", "html"])]
     reconcile: bool,
+    /// With --reconcile: ask those too that take money for an answer, such as AWS (0.01 USD)
+    #[arg(long, requires = "reconcile")]
+    paid_queries: bool,
     /// In --focus and --csv-days: only what was charged until this day, itself included (UTC)
     #[arg(long, value_name = "DATE", value_parser = day)]
     until: Option<Date>,
@@ -72,11 +75,13 @@ enum Key {
     Owner,
     Month,
     Server,
+    /// What is charged for: plan, root disk, public IPv4, set-up
+    Part,
 }
 
 pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
     if args.reconcile {
-        return reconcile::run(session).await;
+        return reconcile::run(session, args.paid_queries).await;
     }
     let by = match (&args.by_tag, args.by) {
         (Some(tag), _) => By::Tag(tag.clone()),
@@ -85,6 +90,7 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
         (None, Key::Owner) => By::Owner,
         (None, Key::Month) => By::Month,
         (None, Key::Server) => By::Server,
+        (None, Key::Part) => By::Part,
     };
     if args.until.is_some() && args.focus.is_none() && args.csv_days.is_none() {
         return Err(Error::new(ErrorKind::Invalid, "--until is about the days in a file.")
@@ -108,6 +114,7 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
         By::Owner => "OWNER",
         By::Month => "MONTH",
         By::Server => "SERVER",
+        By::Part => "PART",
     };
     let rows = days(&accounts, now, args.since, args.until).map_err(unsummable)?;
     if let Some(path) = &args.focus {

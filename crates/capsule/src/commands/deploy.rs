@@ -446,8 +446,11 @@ pub(super) fn table(placements: &[Placement], time: Option<Duration>) -> Result<
     const SHOWN: usize = 15;
     let mut header = vec!["PROVIDER", "PLAN", "REGION", "IMAGE", ">PER HOUR", ">PER MONTH"];
     header.extend(time.map(|_| ">FOR THE TIME"));
+    let shown = &placements[..placements.len().min(SHOWN)];
+    let apart = shown.iter().any(|placement| !output::beside(placement.price.as_ref()).is_empty());
+    header.extend(apart.then_some("OF WHICH A MONTH"));
     let mut table = Table::new(&header);
-    for placement in placements.iter().take(SHOWN) {
+    for placement in shown {
         let price = placement.price.as_ref();
         let mut row = vec![
             placement.provider.to_string(),
@@ -458,6 +461,7 @@ pub(super) fn table(placements: &[Placement], time: Option<Duration>) -> Result<
             output::monthly(price),
         ];
         row.extend(time.map(|time| output::for_time(price, time)));
+        row.extend(apart.then(|| output::beside(price)));
         table.row(row);
     }
     table.print()

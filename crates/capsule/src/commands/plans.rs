@@ -62,25 +62,18 @@ pub(super) async fn run(session: &Session, args: &Plans) -> Outcome {
 }
 
 fn print(rows: &[Row<'_>]) -> Result<(), capsule_core::Error> {
-    let mut table = Table::new(&[
-        "PROVIDER",
-        "PLAN",
-        ">CPU",
-        ">MEMORY",
-        ">DISK",
-        "KIND",
-        ">PER HOUR",
-        ">PER MONTH",
-        "STOCK",
-        "REGION",
-    ]);
+    let mut header =
+        vec!["PROVIDER", "PLAN", ">CPU", ">MEMORY", ">DISK", "KIND", ">PER HOUR", ">PER MONTH", "STOCK", "REGION"];
+    let apart = rows.iter().any(|row| !output::beside(row.offer.price.as_ref()).is_empty());
+    header.extend(apart.then_some("OF WHICH A MONTH"));
+    let mut table = Table::new(&header);
     for row in rows {
         let kind = match (row.plan.kind, &row.plan.gpu) {
             (_, Some(gpu)) => format!("{} x {}", gpu.count, gpu.model),
             (PlanKind::Virtual, None) => "virtual".to_owned(),
             (PlanKind::BareMetal, None) => "bare metal".to_owned(),
         };
-        table.row([
+        let mut cells = vec![
             row.catalog.provider.to_string(),
             row.plan.id.clone(),
             row.plan.vcpus.to_string(),
@@ -101,7 +94,9 @@ fn print(rows: &[Row<'_>]) -> Result<(), capsule_core::Error> {
             } else {
                 row.offer.region.clone()
             },
-        ]);
+        ];
+        cells.extend(apart.then(|| output::beside(row.offer.price.as_ref())));
+        table.row(cells);
     }
     table.print()
 }

@@ -22,11 +22,11 @@ struct Untold {
     why: String,
 }
 
-/// `capsule cost --reconcile`.
-pub(super) async fn run(session: &Session) -> Outcome {
+/// `capsule cost --reconcile`. `paid`: whether to ask those who take money for an answer.
+pub(super) async fn run(session: &Session, paid: bool) -> Outcome {
     let accounts = session.engine().await?.accounts().await?;
     let entries = session.chosen(&[])?;
-    let asked = join_all(entries.into_iter().map(|entry| ask(session, entry, &accounts)));
+    let asked = join_all(entries.into_iter().map(|entry| ask(session, entry, &accounts, paid)));
     let (mut compared, mut untold, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for answer in finish::interruptible(asked).await? {
         match answer {
@@ -47,14 +47,20 @@ pub(super) async fn run(session: &Session) -> Outcome {
     session.finish(errors)
 }
 
-async fn ask(session: &Session, entry: &'static Entry, accounts: &[Account]) -> Result<Answer, Error> {
+async fn ask(session: &Session, entry: &'static Entry, accounts: &[Account], paid: bool) -> Result<Answer, Error> {
     let descriptor = entry.descriptor;
     let untold = |why: String| Ok(Answer::Untold(Untold { provider: descriptor.id.to_string(), why }));
     let failed = |error: Error| error.context(format!("{} was not asked what it charges", descriptor.name));
     let provider = session.connect(entry).await.map_err(failed)?;
     let Some(statements) = provider.statements() else {
-        return untold("its API tells what it charges not at all, or only for money, and is not asked.".to_owned());
+        return untold("its API does not tell what it charges.".to_owned());
     };
+    if let Some(fee) = statements.fee() {
+        if !paid {
+            return untold(format!("an answer costs {fee}, so it is not asked; --paid-queries asks it."));
+        }
+        output::note(format!("Asking {} what it charges costs {fee}.", descriptor.name));
+    }
     let statement = match statements.statement().await {
         Ok(statement) => statement,
         Err(error) if error.kind() == ErrorKind::Forbidden => {
@@ -67,7 +73,7 @@ async fn ask(session: &Session, entry: &'static Entry, accounts: &[Account]) -> 
     let listed = if narrowed { None } else { provider.list(&Scope::All).await.ok() };
     let listed: Option<Vec<InstanceId>> = listed.map(|servers| servers.into_iter().map(|server| server.id).collect());
     let compared = compare(&descriptor.id, accounts, statement, listed.as_deref()).map_err(super::cost::unsummable)?;
-    Ok(Answer::Compared(compared))
+    Ok(Answer::Compared(compared.late_by(statements.lag())))
 }
 
 fn print(compared: &[Comparison]) -> Result<(), Error> {

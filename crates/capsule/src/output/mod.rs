@@ -140,6 +140,17 @@ pub fn for_time(price: Option<&Price>, time: Duration) -> String {
         .map_or_else(|| "unknown".to_owned(), |money| rounded(money, 2))
 }
 
+/// What of a month's price is not the plan: `root disk of 8 0.64, public IPv4 3.65`; nothing where that is all.
+pub fn beside(price: Option<&Price>) -> String {
+    let Some(price) = price else { return String::new() };
+    let parts = price.parts().into_iter().skip(1).filter_map(|part| {
+        let many = part.count.map_or(String::new(), |count| format!(" of {count} GB"));
+        let amount = part.price.setup.or_else(|| part.price.monthly().ok())?;
+        Some(format!("{}{many} {:.2}", part.what, amount.amount()))
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
 fn rounded(money: Money, places: usize) -> String {
     format!("{money:.places$}")
 }

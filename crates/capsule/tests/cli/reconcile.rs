@@ -67,7 +67,26 @@ fn every_provider_is_set_beside_our_figure_or_named() {
     for words in ["THE VENDOR'S", "DIFFERENCE", "linode: The vendor's estimate of this month's invoice"] {
         assert!(table.stdout.contains(words), "`{words}` is missing in {}", table.stdout);
     }
-    assert!(table.stderr.contains("aws: its API tells what it charges"), "{}", table.stderr);
+    assert!(table.stderr.contains("aws: an answer costs 0.01 USD"), "{}", table.stderr);
+}
+
+/// Whoever takes money for an answer is asked on request alone, and the cost is said before.
+#[test]
+fn a_paid_question_is_asked_on_request_alone() {
+    let program = with_a_server_at(&["aws"]);
+    let asked = || clouds(&program).ledger().unwrap().count("aws", "ce.GetCostAndUsage");
+    reconcile(&program).exits(0);
+    assert_eq!(asked(), 0);
+    let arguments = ["--sandbox", "-o", "json", "cost", "--reconcile", "--paid-queries"];
+    let paid = program.run_with(&[FAST], &arguments).exits(0);
+    assert!(paid.stderr.contains("Asking AWS EC2 what it charges costs 0.01 USD."), "{}", paid.stderr);
+    assert_eq!(asked(), 1, "no answer is paid for twice");
+    let answer = paid.json();
+    let row = row(&answer, "aws");
+    // The vendor is hours late: of a server this young it knows nothing.
+    assert_eq!(row["statement"]["charged"], json!({ "amount": "0", "currency": "USD" }), "{row:#}");
+    assert!(row["statement"]["notes"][1].as_str().unwrap().contains("0.01 USD"), "{row:#}");
+    program.run(&["--sandbox", "cost", "--paid-queries"]).exits(2);
 }
 
 #[test]

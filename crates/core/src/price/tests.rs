@@ -139,6 +139,38 @@ fn a_stopped_server_costs_by_its_rule_and_its_disk_always() {
 }
 
 #[test]
+fn parts_cost_what_the_whole_does() {
+    let extra = |what, amount, per, while_stopped| Extra {
+        what,
+        amount: usd(amount),
+        per,
+        count: 8,
+        unit: DiskUnit::Gib,
+        while_stopped,
+    };
+    let price = Price {
+        setup: Some(usd("3")),
+        extras: vec![
+            extra(ExtraKind::RootDisk, "0.08", BillingUnit::Month, true),
+            extra(ExtraKind::PublicIpv4, "0.005", BillingUnit::Hour, false),
+        ],
+        ..by_second()
+    };
+    let life = Life {
+        from: at("2026-01-31T22:00:00Z"),
+        to: at("2026-02-02T00:00:00Z"),
+        off: vec![(at("2026-02-01T01:00:00Z"), at("2026-02-01T02:00:00Z"))],
+    };
+    let parts = price.parts();
+    assert_eq!(parts.iter().map(|part| part.what).collect::<Vec<_>>(), ["plan", "root disk", "public IPv4", "set-up"]);
+    let mut sum = usd("0");
+    for part in &parts {
+        sum = sum.checked_add(part.price.total(&life).unwrap()).unwrap();
+    }
+    assert_eq!(sum.round(20), price.total(&life).unwrap().round(20));
+}
+
+#[test]
 fn off_from_birth_to_death_is_no_time_on() {
     let (from, to) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T00:10:00Z"));
     let by_second = hourly("3.6", None, rule(Granularity::Second, 60, false));

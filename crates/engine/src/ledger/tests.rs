@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use capsule_core::{Addresses, BillingRule, BillingUnit, Granularity, InstanceStatus, Tags};
+use capsule_core::{Addresses, BillingRule, BillingUnit, Extra, ExtraKind, Granularity, InstanceStatus, Tags};
 use serde_json::json;
 
 use super::*;
@@ -194,6 +194,28 @@ fn what_lies_between_a_word_and_the_deed_counts_by_the_rule() {
     // Off or not, from when it first ran.
     assert_eq!(cost(true, false, true, first, &known), usd("21"));
     assert_eq!(cost(true, false, true, None, &known), usd("22"));
+}
+
+#[test]
+fn the_parts_of_a_price_are_told_apart_and_sum_up() {
+    let address = Extra {
+        what: ExtraKind::PublicIpv4,
+        amount: usd("0.5"),
+        per: BillingUnit::Hour,
+        count: 1,
+        unit: Default::default(),
+        while_stopped: true,
+    };
+    let price = Price { extras: vec![address], ..price("1", Currency::USD, true) };
+    let accounts = [
+        account(record("a", "x", "2026-01-01T00:00:00Z", None, Some(price))),
+        account(record("b", "x", "2026-01-01T00:00:00Z", None, None)),
+    ];
+    let groups = summary(&accounts, &By::Part, None, at("2026-01-01T10:00:00Z")).unwrap();
+    let told: Vec<_> = groups.iter().map(|g| (g.key.as_str(), g.servers, g.actual.of(Currency::USD))).collect();
+    assert_eq!(told, [("(unknown)", 1, usd("0")), ("plan", 1, usd("10")), ("public IPv4", 1, usd("5"))]);
+    let whole = summary(&accounts, &By::Provider, None, at("2026-01-01T10:00:00Z")).unwrap();
+    assert_eq!(whole[0].actual.of(Currency::USD), usd("15"));
 }
 
 #[test]

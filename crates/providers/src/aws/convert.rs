@@ -138,6 +138,7 @@ const ACCOUNT_HINT: &str = "The account itself is not ready: open the AWS consol
 const QUOTA_HINT: &str =
     "Ask for more under Service Quotas in the AWS console, or delete servers that you no longer need.";
 const STOCK_HINT: &str = "Try another instance type or another region, or try later.";
+const COSTS_HINT: &str = "Switch Cost Explorer on in the AWS console; its first figures come a day later.";
 const PROTECTED_HINT: &str = "Turn off termination or stop protection in the AWS console first.";
 
 /// The vendor's codes. What is not here goes by the HTTP status.
@@ -183,6 +184,8 @@ fn verdict(code: &str) -> Option<Verdict> {
         "InternalError" | "InternalFailure" | "Unavailable" | "ServiceUnavailable" => {
             (Unavailable, AGAIN, Some(Effect::Unknown), None)
         }
+        "LimitExceededException" => (RateLimited, AGAIN, NOTHING_DONE, None),
+        "DataUnavailableException" => (Unavailable, NEVER, NOTHING_DONE, Some(COSTS_HINT)),
         "ParameterNotFound" => (NotFound, NEVER, NOTHING_DONE, None),
         "VPCIdNotSpecified" | "MissingParameter" | "UnsupportedOperation" => (Invalid, NEVER, NOTHING_DONE, None),
         // InvalidAMIID.NotFound, InvalidInstanceType, InvalidParameterValue and their like.

@@ -11,6 +11,7 @@ mod offers;
 mod prices;
 mod query;
 mod sign;
+mod statement;
 mod teardown;
 #[cfg(test)]
 mod tests;
@@ -305,7 +306,7 @@ impl Provider for Aws {
     }
 
     fn statements(&self) -> Option<&dyn Statements> {
-        None
+        Some(self)
     }
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {

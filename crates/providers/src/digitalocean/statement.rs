@@ -1,5 +1,7 @@
 //! What the vendor says that it charges.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use capsule_core::{Money, Result, Statement, Statements};
 use futures_util::future::try_join;
@@ -12,6 +14,14 @@ use super::{DigitalOcean, api, billing};
 impl Statements for DigitalOcean {
     fn needs(&self) -> &'static str {
         "the scope `billing:read`"
+    }
+
+    fn fee(&self) -> Option<Money> {
+        None
+    }
+
+    fn lag(&self) -> Duration {
+        Duration::ZERO
     }
 
     async fn statement(&self) -> Result<Statement> {

@@ -1,5 +1,7 @@
 //! What the vendor says that it charges.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use capsule_core::{Error, ErrorKind, Money, Result, Statement, StatementLine, Statements};
 use jiff::Timestamp;
@@ -11,6 +13,14 @@ use super::{DESCRIPTOR, Equinix, api, billing};
 impl Statements for Equinix {
     fn needs(&self) -> &'static str {
         "to read the project's usage"
+    }
+
+    fn fee(&self) -> Option<Money> {
+        None
+    }
+
+    fn lag(&self) -> Duration {
+        Duration::ZERO
     }
 
     async fn statement(&self) -> Result<Statement> {

@@ -1,5 +1,7 @@
 //! What the vendor says that is owed. What the running period comes to is in none of its answers.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use capsule_core::{Money, Result, Statement, Statements};
 use futures_util::future::try_join;
@@ -11,6 +13,14 @@ use super::{Hivelocity, api, billing};
 impl Statements for Hivelocity {
     fn needs(&self) -> &'static str {
         "access to billing"
+    }
+
+    fn fee(&self) -> Option<Money> {
+        None
+    }
+
+    fn lag(&self) -> Duration {
+        Duration::ZERO
     }
 
     async fn statement(&self) -> Result<Statement> {

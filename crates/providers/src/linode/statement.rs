@@ -1,5 +1,7 @@
 //! What the vendor says that it charges.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use capsule_core::{Money, Result, Statement, Statements};
 use jiff::Timestamp;
@@ -10,6 +12,14 @@ use super::{Linode, api, billing};
 impl Statements for Linode {
     fn needs(&self) -> &'static str {
         "the scope `account:read_only`"
+    }
+
+    fn fee(&self) -> Option<Money> {
+        None
+    }
+
+    fn lag(&self) -> Duration {
+        Duration::ZERO
     }
 
     async fn statement(&self) -> Result<Statement> {

@@ -1,5 +1,7 @@
 //! What the vendor says that it charges.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use capsule_core::{Currency, Error, ErrorKind, Money, Result, Statement, StatementLine, Statements};
 use jiff::Timestamp;
@@ -12,6 +14,14 @@ use super::{DESCRIPTOR, Scaleway, api, billing};
 impl Statements for Scaleway {
     fn needs(&self) -> &'static str {
         "the permission set `BillingReadOnly` for the whole organization"
+    }
+
+    fn fee(&self) -> Option<Money> {
+        None
+    }
+
+    fn lag(&self) -> Duration {
+        Duration::ZERO
     }
 
     async fn statement(&self) -> Result<Statement> {

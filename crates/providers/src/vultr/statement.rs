@@ -1,5 +1,7 @@
 //! What the vendor says that it charges.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use capsule_core::{Money, Result, Statement, StatementLine, Statements};
 use futures_util::future::try_join;
@@ -11,6 +13,14 @@ use super::{Vultr, api, billing};
 impl Statements for Vultr {
     fn needs(&self) -> &'static str {
         "the access `billing` of its user"
+    }
+
+    fn fee(&self) -> Option<Money> {
+        None
+    }
+
+    fn lag(&self) -> Duration {
+        Duration::ZERO
     }
 
     async fn statement(&self) -> Result<Statement> {

@@ -466,7 +466,7 @@ async fn a_statement_grows_with_a_server(ground: &Ground) -> Outcome {
     };
     let before = statements.statement().await?;
     ground.running("charged").await?;
-    ground.clock.sleep(Duration::from_secs(2 * 3600)).await;
+    ground.clock.sleep(Duration::from_secs(2 * 3600) + statements.lag()).await;
     let after = statements.statement().await?;
     check!(sum(&before).is_some() && sum(&after) > sum(&before), "{before:?} became {after:?}");
     check!(after.asked_at > before.asked_at, "it was asked at {} and at {}", before.asked_at, after.asked_at);

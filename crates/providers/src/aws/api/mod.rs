@@ -1,5 +1,6 @@
 //! What goes over the wire: one client per service and region, and one function per vendor call.
 
+mod costs;
 mod ec2;
 mod pricing;
 mod quotas;
@@ -16,6 +17,7 @@ use capsule_core::{Clock, Connect, Error, ErrorKind, Result};
 use serde::Deserialize;
 use url::Url;
 
+pub(super) use self::costs::{Costs, ServiceCost};
 pub(super) use self::ec2::{Instance, InstanceType, Item, MachineImage, RunInstances, SecurityGroup, Tag};
 pub(super) use self::pricing::PricedProduct;
 use super::convert;
@@ -31,6 +33,7 @@ pub(super) enum Service {
     Ssm,
     Pricing,
     Quotas,
+    Costs,
 }
 
 impl Service {
@@ -42,6 +45,7 @@ impl Service {
             Service::Ssm => "ssm",
             Service::Pricing => "pricing",
             Service::Quotas => "servicequotas",
+            Service::Costs => "ce",
         }
     }
 
@@ -156,10 +160,11 @@ impl Api {
             // Throttled calls come without a Retry-After; the vendor asks for a second to start with. Emulators mostly
             // have neither prices nor quotas, and it is no use asking them twice.
             retry: RetryPolicy {
-                retries: if self.is_elsewhere() && matches!(service, Service::Pricing | Service::Quotas) {
-                    0
-                } else {
-                    3
+                retries: match service {
+                    // Each is paid for.
+                    Service::Costs => 0,
+                    Service::Pricing | Service::Quotas if self.is_elsewhere() => 0,
+                    _ => 3,
                 },
                 base: Duration::from_secs(1),
                 cap: Duration::from_secs(60),

@@ -1,8 +1,8 @@
-//! Amazon Web Services: EC2's Query API, and the few calls to STS, SSM, Service Quotas and the Price List that go with
-//! it.
+//! Amazon Web Services: EC2's Query API, and the few calls to STS, SSM, Service Quotas, the Price List and Cost Explorer
+//! that go with it.
 //!
 //! Modelled: Signature Version 4 with its region and service, instances with client tokens, tags, root and extra volumes,
-//! key pairs, security groups, the default network of each region, images, types, offers, the prices of servers and of their disks, paging, dry runs,
+//! key pairs, security groups, the default network of each region, images, types, offers, the prices of servers and of their disks, costs by month and service (hours late), paging, dry runs,
 //! the vendor's error codes, request throttling for each action and region.
 //!
 //! Not modelled: networks of one's own, network interfaces apart from the first, elastic addresses (there are none),
@@ -10,6 +10,7 @@
 //! that counts instances instead of requests.
 
 mod call;
+mod costs;
 mod data;
 mod error;
 mod filter;
@@ -123,11 +124,12 @@ const EC2_ACTIONS: &[(&str, Bucket, Action)] = &[
 ];
 
 /// The other services' calls.
-const OTHER_ACTIONS: [&str; 5] = [
+const OTHER_ACTIONS: [&str; 6] = [
     "sts.GetCallerIdentity",
     "ssm.GetParameter",
     "ssm.GetParameters",
     "pricing.GetProducts",
+    "ce.GetCostAndUsage",
     "servicequotas.GetServiceQuota",
 ];
 
@@ -164,7 +166,7 @@ static LIMITS: [Limit; THROTTLED] = {
 enum Service {
     Ec2,
     Sts,
-    /// SSM, Service Quotas and the Price List.
+    /// SSM, Service Quotas, the Price List and Cost Explorer.
     Json,
 }
 
@@ -177,6 +179,7 @@ impl Service {
             "ssm" => Some((Service::Json, "ssm")),
             "servicequotas" => Some((Service::Json, "servicequotas")),
             "pricing" | "api" => Some((Service::Json, "pricing")),
+            "ce" => Some((Service::Json, "ce")),
             _ => None,
         };
         let claimed = Claim::read(request).map_or(host.split('.').next().unwrap_or_default(), |claim| claim.service);
@@ -221,6 +224,7 @@ impl Dialect for Aws {
             "sts.amazonaws.com",
             "ssm.*.amazonaws.com",
             "servicequotas.*.amazonaws.com",
+            "ce.us-east-1.amazonaws.com",
             "api.pricing.us-east-1.amazonaws.com",
             "api.pricing.eu-central-1.amazonaws.com",
             "api.pricing.ap-south-1.amazonaws.com",
@@ -332,7 +336,10 @@ impl Aws {
         let (account, machine_limit) = (known.name.clone(), known.machine_limit);
         let operation = self.operation(request);
         if service == Service::Json {
-            let answer = services::json(operation, &region, machine_limit, request)?;
+            let answer = match operation {
+                "ce.GetCostAndUsage" => costs::get_cost_and_usage(&account, view, request)?,
+                _ => services::json(operation, &region, machine_limit, request)?,
+            };
             let response = Response::text(200, "application/x-amz-json-1.1", answer.to_string());
             return Ok(response.with_header("x-amzn-requestid", request_id));
         }

@@ -30,7 +30,8 @@ pub(super) fn json(operation: &str, region: &str, machine_limit: u32, request: &
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(request: &Request) -> Result<T, AwsError> {
+/// A JSON call's body.
+pub(super) fn read<T: serde::de::DeserializeOwned>(request: &Request) -> Result<T, AwsError> {
     request.json().map_err(|error| AwsError::bad("SerializationException", error.to_string()))
 }
 
