@@ -197,6 +197,8 @@ def moto(tmp_path):
         "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
         "MOTO_ENABLE_KEYPAIR_VALIDATION": "true",
         "MOTO_ENABLE_AMI_VALIDATION": "true",
+        # What it records on request stays out of the tree.
+        "MOTO_RECORDER_FILEPATH": str(tmp_path / "moto_recording"),
     }
     server = os.path.join(os.path.dirname(sys.executable), "moto_server")
     command = [program(server, "Run `./test.sh referees`, which installs it."), "-H", "127.0.0.1", "-p", str(port)]
