@@ -1,11 +1,13 @@
 //! From provider keys and a wallet to a fleet of provably owned, healthy xNodes.
 //!
 //! [`session::Session`] is the facade: settings, providers and the engine put together. The command line is a thin skin
-//! over it: one file per command under [`commands`], each with its arguments and one function.
+//! over it: one file per command under [`commands`], each with its arguments and one function. [`facade::Facade`] is the same
+//! for programs: calls that give values and print nothing.
 
 pub mod cli;
 pub mod commands;
 pub mod complete;
+pub mod facade;
 pub mod failure;
 pub mod nodes;
 pub mod output;

@@ -76,6 +76,14 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Config`] for an unusable home or config file.
     pub fn open(global: Global) -> Result<Self> {
+        Session::open_with(global, &[])
+    }
+
+    /// The same with keys that come before what is set elsewhere, by provider; the sandbox has its own.
+    ///
+    /// # Errors
+    /// As [`open`](Session::open).
+    pub fn open_with(global: Global, keys: &[(String, SecretString)]) -> Result<Self> {
         let real = Home::locate(global.home.as_deref())?;
         let home = if global.sandbox { real.sandbox() } else { real.clone() };
         let (path, named) = match &global.config {
@@ -115,6 +123,15 @@ impl Session {
                 } else {
                     resolve(entry.descriptor, &config)
                 };
+                let given = keys.iter().find(|(provider, _)| provider == entry.descriptor.id.as_str());
+                let settings = match given.filter(|_| !global.sandbox) {
+                    Some((_, key)) => settings.map(|mut settings| {
+                        let value = SettingValue { value: key.clone(), source: "the program".to_owned() };
+                        settings.values.insert("api_key".to_owned(), value);
+                        settings
+                    }),
+                    None => settings,
+                };
                 (entry.descriptor.id.clone(), settings)
             })
             .collect();
@@ -128,6 +145,11 @@ impl Session {
             connected: Mutex::default(),
         });
         Ok(Session { home, clock, global, config, database, sandbox, shared })
+    }
+
+    /// The way out: to the clouds, or to the simulated ones.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        self.shared.transport.clone()
     }
 
     /// What the user set in the config file.

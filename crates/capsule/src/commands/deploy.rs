@@ -2,7 +2,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use capsule_core::{Currency, Error, ErrorKind, Lifecycle, Money, ProviderId, SshKey, Tags};
-use capsule_engine::{DeployRequest, Excluded, OnFailure, Placement, Request, Share, Spread, Wait, choose, spread};
+use capsule_engine::{
+    DeployRequest, Engine, Excluded, Observer, OnFailure, Placement, Request, Share, Spread, Wait, choose, spread,
+};
 use capsule_providers::templates;
 use capsule_xnode::Stage;
 use clap::{Args, ValueEnum};
@@ -20,7 +22,7 @@ use crate::session::Session;
 ///
 /// Name a plan, or say what you need and the cheapest offer that fits is taken. What is asked is written down before
 /// anything is ordered: after a crash, `capsule resume` goes on and never orders twice.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Deploy {
     /// Its name, unique among your living servers
     pub name: String,
@@ -30,7 +32,7 @@ pub struct Deploy {
     #[command(flatten)]
     pub wanted: Wanted,
     /// This system: a name from `capsule images`, under OS or IMAGE
-    #[arg(long, value_name = "IMAGE", default_value = "ubuntu-24.04")]
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
     pub image: String,
     /// An image by the provider's own id, such as one of your own; not checked beforehand
     #[arg(long, value_name = "ID", conflicts_with = "image", requires = "provider")]
@@ -121,11 +123,31 @@ impl From<FailedServer> for OnFailure {
     }
 }
 
+/// The system that every provider has.
+const IMAGE: &str = "ubuntu-24.04";
+
+impl Deploy {
+    /// A deploy of one server with everything else as it is when nothing more is typed.
+    pub fn named(name: impl Into<String>) -> Self {
+        Deploy { name: name.into(), image: IMAGE.to_owned(), ..Deploy::default() }
+    }
+}
+
 /// How many offers an order may fall back on. The journal keeps every one for each operation; nobody tries more than a few.
 const MOST_CANDIDATES: usize = 8;
 
-pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
-    let (sent, shown, goal) = birth(session, &args)?;
+/// What is to be ordered, and what was left out.
+struct Planned {
+    parts: Vec<DeployRequest>,
+    excluded: Vec<capsule_engine::Excluded>,
+    /// The user-data without a secret.
+    shown: Option<String>,
+    goal: Option<Goal>,
+    wait: Wait,
+}
+
+async fn plan(session: &Session, args: &Deploy) -> Result<Planned, Failure> {
+    let (sent, shown, goal) = birth(session, args)?;
     let is_xnode = goal.is_some();
     let wait = match args.wait {
         Some(WaitFor::Ready) if !is_xnode => {
@@ -163,7 +185,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     for error in &missing {
         output::note(format!("warning: {error} It is left out of the choice."));
     }
-    let wanted = args.compared.apply(request(&args, is_xnode))?;
+    let wanted = args.compared.apply(request(args, is_xnode))?;
     let mut ranking = choose(&Request { plan, region, ..wanted }, &catalogs)?;
     if is_xnode {
         suited::keep(&mut ranking, &catalogs, args.force);
@@ -178,7 +200,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         user_data: sent,
         tags,
         idempotency_key: args.idempotency_key.clone(),
-        asked: Some(asked(&args)),
+        asked: Some(asked(args)),
         wait,
         timeout: args.timeout,
         on_failure: args.on_failure.map_or(OnFailure::Delete, OnFailure::from),
@@ -187,10 +209,46 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     keep_acceptable(session, &mut request).await?;
     explain(session, &request);
     let parts = spread_out(request, args.spread);
+    Ok(Planned { parts, excluded: ranking.excluded, shown, goal, wait })
+}
+
+/// Orders all parts at once: what became of each server, and why parts were refused before anything was sent.
+async fn order(
+    engine: &Engine,
+    parts: Vec<DeployRequest>,
+    observer: &dyn Observer,
+) -> (Vec<capsule_engine::Outcome>, Vec<Error>) {
+    let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
+    for answer in join_all(parts.into_iter().map(|part| engine.deploy(part, observer))).await {
+        match answer {
+            Ok(part) => outcomes.extend(part),
+            Err(error) => refused.push(error),
+        }
+    }
+    (outcomes, refused)
+}
+
+/// Plans and orders, and prints nothing: for whoever is no command line. `dry_run` is not looked at.
+///
+/// # Errors
+/// What keeps everything from being ordered.
+pub(crate) async fn carry_out(
+    session: &Session,
+    engine: &Engine,
+    args: &Deploy,
+    observer: &dyn Observer,
+) -> Result<Vec<capsule_engine::Outcome>, Failure> {
+    let planned = plan(session, args).await?;
+    let (outcomes, refused) = order(engine, planned.parts, observer).await;
+    if outcomes.is_empty() { Err(Failure::several(refused)) } else { Ok(outcomes) }
+}
+
+pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
+    let Planned { parts, excluded, shown, goal, wait } = plan(session, &args).await?;
     if args.dry_run {
         if session.json() {
             output::json(
-                &serde_json::json!({ "dry_run": true, "names": all_names(&parts), "placements": parts[0].placements, "parts": parts.iter().map(|part| serde_json::json!({ "names": part.names, "placements": part.placements })).collect::<Vec<_>>(), "excluded": ranking.excluded, "user_data": shown }),
+                &serde_json::json!({ "dry_run": true, "names": all_names(&parts), "placements": parts[0].placements, "parts": parts.iter().map(|part| serde_json::json!({ "names": part.names, "placements": part.placements })).collect::<Vec<_>>(), "excluded": excluded, "user_data": shown }),
             )?;
         } else {
             for part in &parts {
@@ -205,14 +263,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     }
     let engine = session.engine().await?;
     let progress = Progress::new(session.clock.clone());
-    let deploys = parts.into_iter().map(|part| engine.deploy(part, &progress));
-    let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
-    for answer in finish::resumable(&engine, join_all(deploys)).await? {
-        match answer {
-            Ok(part) => outcomes.extend(part),
-            Err(error) => refused.push(error),
-        }
-    }
+    let (outcomes, refused) = finish::resumable(&engine, order(&engine, parts, &progress)).await?;
     progress.finish();
     if outcomes.is_empty() {
         return Err(Failure::several(refused));
@@ -347,8 +398,17 @@ fn read(path: &Path) -> Result<String, Error> {
         .map_err(|error| Error::new(ErrorKind::Config, format!("{} cannot be read: {error}.", path.display())))
 }
 
+/// Whether it is one line of an OpenSSH public key: a kind, a key and maybe a comment.
+fn is_public_key(text: &str) -> bool {
+    let kinds = ["ssh-", "ecdsa-", "sk-"];
+    text.trim().lines().count() == 1 && text.contains(' ') && kinds.iter().any(|kind| text.trim().starts_with(kind))
+}
+
 fn ssh_key(text: &str) -> Result<SshKey, Error> {
     let path = Path::new(text);
+    if is_public_key(text) {
+        return Ok(SshKey::Public(text.trim().to_owned()));
+    }
     if !path.is_file() {
         if text.contains('/') || text.ends_with(".pub") {
             return Err(Error::new(ErrorKind::Config, format!("There is no key file {text}."))
@@ -361,9 +421,7 @@ fn ssh_key(text: &str) -> Result<SshKey, Error> {
         return Err(Error::new(ErrorKind::Config, format!("{text} is a private key; it must not leave this machine."))
             .with_hint(format!("Use {text}.pub.")));
     }
-    let kind = line.split(' ').next().unwrap_or_default();
-    if line.lines().count() != 1 || !(kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-"))
-    {
+    if !is_public_key(&line) {
         return Err(Error::new(ErrorKind::Config, format!("{text} is not an OpenSSH public key."))
             .with_hint("It is one line such as `ssh-ed25519 AAAA... you@host`."));
     }

@@ -15,7 +15,7 @@ use crate::output;
 use crate::session::Session;
 
 /// What a server has to be.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Wanted {
     /// Only this provider (may be repeated)
     #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::providers))]
@@ -56,7 +56,7 @@ pub struct Wanted {
 }
 
 /// How offers are compared, and where they may be.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Compared {
     /// Compare what so much time costs, such as 8h or 2160h, instead of an hour
     #[arg(long = "for", value_name = "TIME", value_parser = super::deploy::duration)]

@@ -6,7 +6,7 @@ mod rendered;
 mod table;
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use capsule_core::{Error, ErrorKind, Money, Price, Result};
@@ -72,8 +72,19 @@ fn unless_closed(written: std::io::Result<()>) -> Result<()> {
     }
 }
 
+/// Where notes go instead of stderr.
+static NOTES: OnceLock<fn(String)> = OnceLock::new();
+
+/// From now on hands notes to `take`: for a program that Capsule is only a part of. Only the first call counts.
+pub fn take_notes(take: fn(String)) {
+    let _ = NOTES.set(take);
+}
+
 /// Tells the user something on stderr that is no result.
 pub fn note(line: impl std::fmt::Display) {
+    if let Some(take) = NOTES.get() {
+        return take(line.to_string());
+    }
     // Nobody is left to tell if stderr is closed.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -93,6 +93,12 @@ impl Call {
         self
     }
 
+    /// Repeating it may do the thing again, whatever its method.
+    pub fn effectful(mut self) -> Self {
+        self.class = Class::Effectful;
+        self
+    }
+
     /// It only looks, whatever its method.
     pub fn read(mut self) -> Self {
         self.class = Class::Read;
