@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind as Io, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use capsule_core::http::parse_base;
 use capsule_core::{Descriptor, Error, ErrorKind, OwnerId, Result, SettingValue, Settings};
@@ -134,7 +135,10 @@ enum Existing {
 /// Writes a whole file, 0600, so that readers see the old or the new one and nothing between.
 fn write_private(path: &Path, bytes: &[u8], existing: Existing) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let fresh = path.with_extension(format!("{}.tmp", std::process::id()));
+    // Threads of one process write at once as well as processes do.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_extension(format!("{}-{write}.tmp", std::process::id()));
     let _ = fs::remove_file(&fresh);
     let written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).and_then(|mut file| {
         file.write_all(bytes)?;

@@ -2,7 +2,7 @@
 
 use capsule_core::Instance;
 use capsule_engine::Outcome;
-use capsule_providers::templates::{self, REGIONS};
+use capsule_providers::templates::{REGIONS, all};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyList};
 pub(crate) fn templates(py: Python<'_>) -> PyResult<(Bound<'_, PyList>, Bound<'_, PyDict>)> {
     let number = |text: &str| text.parse::<f64>().expect("the table holds decimals, and a test reads it");
     let list = PyList::empty(py);
-    for template in templates::all() {
+    for template in all() {
         let row = PyDict::new(py);
         row.set_item("id", template.id)?;
         row.set_item("name", template.name)?;

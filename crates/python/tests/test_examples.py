@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = {
     "deploy_and_manage": ["my-xnode", "stopped: True", "started: True", "deleted: True"],
-    "compare_prices": ["VC2 2 vCPU", "cheapest: vultr-vc2-2, 144 a year"],
+    "compare_prices": ["VC2 2 vCPU", "cheapest: scaleway-dev1-m, 72 a year"],
     "handle_errors": ["refused: Unknown provider: nowhere", "not there: digitalocean has no server `999999999`."],
     "many_at_once": ["['node-0', 'node-1', 'node-2']", "[True, True, True]"],
 }

@@ -33,31 +33,31 @@ class AsyncProvider:
 
     async def adeploy(self, template_id: str, config: Dict[str, Any]) -> Dict[str, Any]:
         """``deploy``."""
-        return await in_thread(self.deploy, template_id, config)  # type: ignore[attr-defined,no-any-return]
+        return await in_thread(self.deploy, template_id, config)  # type: ignore[attr-defined]
 
     async def alist_instances(self) -> List[Dict[str, Any]]:
         """``list_instances``."""
-        return await in_thread(self.list_instances)  # type: ignore[attr-defined,no-any-return]
+        return await in_thread(self.list_instances)  # type: ignore[attr-defined]
 
     async def aget_instance(self, instance_id: str) -> Dict[str, Any]:
         """``get_instance``."""
-        return await in_thread(self.get_instance, instance_id)  # type: ignore[attr-defined,no-any-return]
+        return await in_thread(self.get_instance, instance_id)  # type: ignore[attr-defined]
 
     async def adelete_instance(self, instance_id: str) -> bool:
         """``delete_instance``."""
-        return await in_thread(self.delete_instance, instance_id)  # type: ignore[attr-defined,no-any-return]
+        return await in_thread(self.delete_instance, instance_id)  # type: ignore[attr-defined]
 
     async def astart_instance(self, instance_id: str) -> bool:
         """``start_instance``."""
-        return await in_thread(self.start_instance, instance_id)  # type: ignore[attr-defined,no-any-return]
+        return await in_thread(self.start_instance, instance_id)  # type: ignore[attr-defined]
 
     async def astop_instance(self, instance_id: str) -> bool:
         """``stop_instance``."""
-        return await in_thread(self.stop_instance, instance_id)  # type: ignore[attr-defined,no-any-return]
+        return await in_thread(self.stop_instance, instance_id)  # type: ignore[attr-defined]
 
     async def avalidate_credentials(self) -> bool:
         """``validate_credentials``."""
-        return await in_thread(self.validate_credentials)  # type: ignore[attr-defined,no-any-return]
+        return await in_thread(self.validate_credentials)  # type: ignore[attr-defined]
 
 
 class AsyncManager:
@@ -65,4 +65,4 @@ class AsyncManager:
 
     async def adeploy_to_provider(self, provider: str, template_id: str, config: Dict[str, Any]) -> Dict[str, Any]:
         """``deploy_to_provider``."""
-        return await in_thread(self.deploy_to_provider, provider, template_id, config)  # type: ignore[attr-defined,no-any-return]
+        return await in_thread(self.deploy_to_provider, provider, template_id, config)  # type: ignore[attr-defined]
