@@ -41,7 +41,10 @@ fn server<'py>(py: Python<'py>, instance: &Instance) -> PyResult<Bound<'py, PyDi
     dict.set_item(intern!(py, "id"), instance.id.native.as_str())?;
     dict.set_item(intern!(py, "name"), instance.name.as_str())?;
     dict.set_item(intern!(py, "provider"), instance.id.provider.as_str())?;
-    dict.set_item(intern!(py, "status"), instance.native_status.as_str())?;
+    // Where a driver joins several of the vendor's words, the first is what the vendor calls the status.
+    let native = instance.native_status.as_str();
+    dict.set_item(intern!(py, "status"), native.split('/').next().unwrap_or(native))?;
+    dict.set_item(intern!(py, "native_status"), native)?;
     let ip = instance.addresses.primary().map(|ip| ip.to_string()).unwrap_or_default();
     dict.set_item(intern!(py, "ip_address"), ip)?;
     dict.set_item(intern!(py, "region"), instance.id.region.as_str())?;
