@@ -106,6 +106,7 @@ CALLS = {
     "reboot": ("power", {"id": ID, "to": "reboot"}, []),
     "delete": ("delete", {"id": ID}, [server(protected=False)]),
     "delete, stopped": ("delete", {"id": ID}, [*REMOVABLE, server(protected=False, id=UUID)]),
+    "leftovers": ("leftovers", {"owner": OWNER}, []),
 }
 
 
