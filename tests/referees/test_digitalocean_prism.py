@@ -97,6 +97,24 @@ def judged(prism, seen):
         seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
+def left_key(answer):
+    answer["ssh_keys"][0].update(name=f"capsule-{OWNER}-me", public_key=KEY)
+
+
+def left_tag(answer):
+    answer["tags"][0].update(name=f"capsule-token:{TOKEN}", resources={"count": 0})
+
+
+def carried_by_none(answer):
+    # The example has its envelope twice, the schema beside it once.
+    answer["tag"] = {"name": f"capsule-token:{TOKEN}", "resources": {"count": 0}}
+
+
+LEFT = [
+    (on("GET /v2/account/keys"), left_key),
+    (on("GET /v2/tags"), left_tag),
+    (on("GET /v2/tags/{tag_id}"), carried_by_none),
+]
 # Every call of the trait, in every state that makes the driver send something else.
 CALLS = {
     "verify": ("verify", {}, [], []),
@@ -116,6 +134,7 @@ CALLS = {
     "reboot": ("power", {"id": ID, "to": "reboot"}, [], FINISHING),
     "delete": ("delete", {"id": ID}, [], []),
     "statement": ("statement", {}, [], []),
+    "leftovers": ("remove_leftovers", {"owner": OWNER}, [], LEFT),
 }
 
 
@@ -157,6 +176,10 @@ REACHED_BY = {
     "GET /v2/images": CALLS["catalog"],
     "GET /v2/regions": CALLS["catalog"],
     "GET /v2/sizes": CALLS["catalog"],
+    "DELETE /v2/account/keys/{ssh_key_identifier}": CALLS["leftovers"],
+    "GET /v2/tags": CALLS["leftovers"],
+    "GET /v2/tags/{tag_id}": CALLS["leftovers"],
+    "DELETE /v2/tags/{tag_id}": CALLS["leftovers"],
 }
 KINDS = {400: "invalid", 401: "unauthenticated", 404: "not_found", 429: "rate_limited", 500: "unavailable"}
 # Missing is an answer here, not a failure.
@@ -164,6 +187,9 @@ MISSING_IS_FINE = {
     "GET /v2/droplets/{droplet_id}",
     "DELETE /v2/droplets/{droplet_id}",
     "GET /v2/droplets/{droplet_id}/actions",
+    "DELETE /v2/account/keys/{ssh_key_identifier}",
+    "GET /v2/tags/{tag_id}",
+    "DELETE /v2/tags/{tag_id}",
 }
 
 

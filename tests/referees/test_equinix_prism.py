@@ -87,6 +87,10 @@ def judged(prism, seen):
 
 
 # Every call of the trait, in every state that makes the driver send something else.
+def left_key(answer):
+    answer["ssh_keys"][0].update(id=ID.split("/")[2], label=f"capsule-{OWNER}", key=KEY)
+
+
 CALLS = {
     "verify": ("verify", {}, []),
     "catalog": ("catalog", {}, []),
@@ -102,6 +106,7 @@ CALLS = {
     "stop by force": ("power", {"id": ID, "to": "force_off"}, [state("active")]),
     "reboot": ("power", {"id": ID, "to": "reboot"}, [state("active")]),
     "delete": ("delete", {"id": ID}, []),
+    "leftovers": ("remove_leftovers", {"owner": OWNER}, [(on("GET /projects/{id}/ssh-keys"), left_key)]),
     "statement": ("statement", {}, [(on("GET /projects/{id}/usages"), counted)]),
 }
 
@@ -148,9 +153,10 @@ REACHED_BY = {
     "GET /devices/{id}": CALLS["get"],
     "DELETE /devices/{id}": CALLS["delete"],
     "POST /devices/{id}/actions": CALLS["stop"],
+    "DELETE /ssh-keys/{id}": CALLS["leftovers"],
 }
 # Missing is an answer here, not a failure.
-MISSING_IS_FINE = {"GET /devices/{id}", "DELETE /devices/{id}"}
+MISSING_IS_FINE = {"GET /devices/{id}", "DELETE /devices/{id}", "DELETE /ssh-keys/{id}"}
 KINDS = {401: "unauthenticated", 403: "forbidden", 404: "config", 422: "invalid"}
 # Where a status means something else: to an order, a wrong project; to a device, one that is gone or in another state.
 OTHERWISE = {

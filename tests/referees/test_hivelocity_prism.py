@@ -16,7 +16,7 @@ ID = "hivelocity/NYC1/41007"
 # A real key's shape; the private half was never kept.
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 # How many calls the driver's api.rs writes; the five of a collection of servers stand for two operations each.
-CALLS_IN_THE_DRIVER = 19
+CALLS_IN_THE_DRIVER = 20
 
 
 def order(names, **changes):
@@ -93,6 +93,7 @@ def judged(prism, seen):
 
 
 # Every call of the trait, in every state that makes the driver send something else.
+LEFT = [(on("GET /ssh_key/"), lambda answer: answer[0].update(name=f"capsule-{OWNER}", publicKey=KEY))]
 CALLS = {
     "verify": ("verify", {}, [], []),
     "catalog": ("catalog", {}, [], []),
@@ -114,6 +115,7 @@ CALLS = {
     "reboot": ("power", {"id": ID, "to": "reboot"}, [], [ON]),
     "delete": ("delete", {"id": ID}, [], []),
     "delete bare metal": ("delete", {"id": ID}, [*ABSENT[:1], code("DELETE /compute/{deviceId}", 404)], []),
+    "leftovers": ("remove_leftovers", {"owner": OWNER}, [], LEFT),
 }
 
 
@@ -172,6 +174,7 @@ REACHED_BY = {
     "POST /device/{deviceId}/power": CALLS["stop"],
     "DELETE /compute/{deviceId}": CALLS["delete"],
     "DELETE /bare-metal-devices/{deviceId}": CALLS["delete bare metal"],
+    "DELETE /ssh_key/{sshKeyId}": CALLS["leftovers"],
 }
 # Reached only after a create in the same process: see the test about it.
 FOLLOWED = {"GET /order/{orderId}"}
@@ -179,6 +182,7 @@ KINDS = {400: "invalid", 403: "forbidden", 404: "not_found", 500: "unavailable"}
 # Prism makes up a server under cancellation. Then all of these are an end that was reached another way, or one that is
 # looked for elsewhere.
 FINE = {
+    ("DELETE /ssh_key/{sshKeyId}", 404),
     *((f"{method} /{family}/{{deviceId}}", status)
       for family in ("compute", "bare-metal-devices")
       for method, statuses in (("GET", (401, 404)), ("DELETE", (400, 401, 404, 409)))

@@ -90,6 +90,25 @@ def judged(prism, seen):
 
 
 REMOVABLE = [(on(f"GET {SERVER}"), root_in_block_storage), (on(f"GET {VOLUMES}"), marked)]
+
+
+def left_key(answer):
+    answer["ssh_keys"][0].update(id=UUID, name=f"capsule-{OWNER}-me", public_key=KEY)
+
+
+def left_volume(answer):
+    answer["volumes"][0].update(id=UUID, name=f"capsule-{OWNER}-{TOKEN}", status="available", references=[], size=10**10)
+
+
+def no_servers(answer):
+    answer["servers"] = []
+
+
+LEFT = [
+    (on("GET /iam/v1alpha1/ssh-keys"), left_key),
+    (on(f"GET {VOLUMES}"), left_volume),
+    (on(f"GET {SERVERS}"), no_servers),
+]
 # Every call of the trait, in every state that makes the driver send something else.
 CALLS = {
     "verify": ("verify", {}, []),
@@ -107,6 +126,7 @@ CALLS = {
     "delete": ("delete", {"id": ID}, [server(protected=False)]),
     "delete, stopped": ("delete", {"id": ID}, [*REMOVABLE, server(protected=False, id=UUID)]),
     "leftovers": ("leftovers", {"owner": OWNER}, []),
+    "leftovers, removed": ("remove_leftovers", {"owner": OWNER}, LEFT),
 }
 
 
@@ -149,6 +169,7 @@ REACHED_BY = {
     f"GET {VOLUMES}": CALLS["delete, stopped"],
     f"PATCH {VOLUMES}/{{volume_id}}": CALLS["delete, stopped"],
     f"DELETE {VOLUMES}/{{volume_id}}": CALLS["delete, stopped"],
+    "DELETE /iam/v1alpha1/ssh-keys/{ssh_key_id}": CALLS["leftovers, removed"],
 }
 
 

@@ -86,6 +86,7 @@ def judged(prism, seen):
 
 
 # Every call of the trait, in every state that makes the driver send something else: call, arguments, changed answers.
+LEFT = [(on("GET /ssh-keys"), lambda answer: answer["ssh_keys"][0].update(name=f"capsule-{OWNER}", ssh_key=KEY))]
 CALLS = {
     "verify": ("verify", {}, []),
     "catalog": ("catalog", {}, []),
@@ -109,6 +110,7 @@ CALLS = {
     "reboot metal": ("power", {"id": METAL, "to": "reboot"}, []),
     "delete": ("delete", {"id": MACHINE}, []),
     "delete metal": ("delete", {"id": METAL}, []),
+    "leftovers": ("remove_leftovers", {"owner": OWNER}, LEFT),
 }
 
 
@@ -158,10 +160,11 @@ REACHED_BY = {
     "os.list": ("GET /os", "catalog"),
     "keys.list": ("GET /ssh-keys", "create"),
     "keys.create": ("POST /ssh-keys", "create"),
+    "keys.delete": ("DELETE /ssh-keys/{ssh-key-id}", "leftovers"),
 }
 KINDS = {400: "invalid", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 422: "invalid"}
 # Missing is an answer here, not a failure.
-MISSING_IS_FINE = {"instances.get", "instances.delete", "metals.get", "metals.delete"}
+MISSING_IS_FINE = {"instances.get", "instances.delete", "metals.get", "metals.delete", "keys.delete"}
 CREATES = {"instances.create", "metals.create"}
 
 

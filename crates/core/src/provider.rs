@@ -16,6 +16,8 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Ledgers, Rate, Transport};
 use crate::instance::{Instance, InstanceId, Order, OwnerId, Power, ProviderId, Scope, Token};
+use crate::price::Price;
+use crate::ssh::{self, PublicKey};
 use crate::statement::Statements;
 use crate::tariff::Tariff;
 
@@ -110,10 +112,10 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// - `delete_leaves_nothing_billed`
     async fn delete(&self, id: &InstanceId) -> Result<()>;
 
-    /// The way to what create made beside servers; `None` where it makes nothing there that costs or belongs to one server.
+    /// The way to what create made beside servers; `None` where it makes nothing there.
     ///
     /// # Behavior
-    /// - `nothing_is_left_over_without_a_way_to_it`: where this is `None`, a server that vanishes leaves no bill
+    /// - `nothing_is_left_over_without_a_way_to_it`: where this is `None`, a server that vanishes leaves nothing there
     fn leftovers(&self) -> Option<&dyn Leftovers>;
 
     /// The way to what the vendor says that it charges; `None` where its API does not tell, or only for money.
@@ -130,13 +132,14 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn own_loader(&self) -> Option<&dyn OwnLoader>;
 }
 
-/// Things that create made beside servers, and that outlived them: disks, firewalls. SSH keys are none of them, since the
-/// next server uses them again and they cost nothing.
+/// Things that create made beside servers, and that may outlive them: disks, firewalls, SSH keys, words that tag them.
 #[async_trait]
 pub trait Leftovers: Send + Sync {
     /// Those of one installation that belong to no living server, in all regions that the settings allow, or an error.
     ///
-    /// Somebody may be making the server of one at this moment: whoever acts on it looks into the journal first.
+    /// Somebody may be making the server of one at this moment, vendors do not tell which servers were given a key, and a tag
+    /// may bear a token and nobody's name: whoever acts on it looks into the journal first, where all of that stands. A key
+    /// that the user gave to the vendor is none of them.
     ///
     /// # Behavior
     /// - `leftovers_of_a_vanished_server_are_found`
@@ -147,6 +150,8 @@ pub trait Leftovers: Send + Sync {
     ///
     /// # Behavior
     /// - `a_removed_leftover_is_gone`
+    /// - `a_key_that_create_gave_away_can_be_taken_back`: and the next create gives it anew
+    /// - `a_key_of_somebody_else_is_never_left_over`: be it the same key
     async fn remove(&self, leftover: &Leftover) -> Result<()>;
 }
 
@@ -159,10 +164,41 @@ pub struct Leftover {
     pub kind: LeftoverKind,
     /// Its name at the vendor; empty where it has none.
     pub name: String,
-    /// The token of the create that made it.
-    pub token: Token,
+    /// Whose it was.
+    #[serde(flatten)]
+    pub made_for: MadeFor,
     /// Its size, for a disk.
     pub size_gib: Option<u64>,
+    /// What it costs, where a rate is known and it costs at all.
+    pub price: Option<Price>,
+}
+
+impl Leftover {
+    /// A key of this name and text, if this installation gave it to its vendor.
+    pub fn key(id: InstanceId, name: &str, line: &str, owner: &OwnerId) -> Option<Self> {
+        if !ssh::is_named_for(name, owner) {
+            return None;
+        }
+        let key: PublicKey = line.parse().ok()?;
+        let made_for = MadeFor::PublicKey(key.material().to_owned());
+        Some(Leftover { id, kind: LeftoverKind::SshKey, name: name.to_owned(), made_for, size_gib: None, price: None })
+    }
+
+    /// What a provider says that leaves nothing of the kind.
+    pub fn unknown(&self) -> Error {
+        let message = format!("`{}` is no {} that Capsule leaves at {}.", self.id.native, self.kind, self.id.provider);
+        Error::new(ErrorKind::Invalid, message).with_hint("`capsule orphans` shows those that there are.")
+    }
+}
+
+/// Whose a thing beside servers is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MadeFor {
+    /// Of those that the create under this token made.
+    Token(Token),
+    /// Of all that were given this key; the text without its comment.
+    PublicKey(String),
 }
 
 /// What can be left over.
@@ -173,6 +209,17 @@ pub enum LeftoverKind {
     Volume,
     /// A firewall, which costs nothing.
     SecurityGroup,
+    /// A public key that the vendor holds, which costs nothing.
+    SshKey,
+    /// The word that a create's token was, which costs nothing.
+    Tag,
+}
+
+impl LeftoverKind {
+    /// Whether it costs.
+    pub fn is_billed(self) -> bool {
+        self == LeftoverKind::Volume
+    }
 }
 
 impl fmt::Display for LeftoverKind {
@@ -180,6 +227,8 @@ impl fmt::Display for LeftoverKind {
         f.pad(match self {
             LeftoverKind::Volume => "volume",
             LeftoverKind::SecurityGroup => "security group",
+            LeftoverKind::SshKey => "ssh key",
+            LeftoverKind::Tag => "tag",
         })
     }
 }

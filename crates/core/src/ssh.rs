@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Error, ErrorKind};
+use crate::instance::OwnerId;
 
 /// An OpenSSH public key line, such as `ssh-ed25519 AAAA... me@home`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +21,26 @@ impl PublicKey {
         &self.material
     }
 
-    /// What it is called at a vendor: its own comment, if it has one.
-    pub fn name(&self) -> &str {
-        if self.comment.is_empty() { "capsule" } else { &self.comment }
+    /// What it is called at a vendor that an installation gives it to: the installation's mark, and the start of its own
+    /// comment in characters that every vendor takes.
+    pub fn name_for(&self, owner: &OwnerId) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "._@-".contains(c) { c } else { '-' };
+        let comment: String = self.comment.chars().take(COMMENT_MAX).map(plain).collect();
+        if comment.is_empty() { mark(owner) } else { format!("{}-{comment}", mark(owner)) }
     }
+}
+
+/// So much of a comment is part of a key's name.
+const COMMENT_MAX: usize = 40;
+
+fn mark(owner: &OwnerId) -> String {
+    format!("capsule-{owner}")
+}
+
+/// Whether an installation gave the key of this name to its vendor. A key that the user gave it has another name, be it the
+/// same key.
+pub fn is_named_for(name: &str, owner: &OwnerId) -> bool {
+    name.strip_prefix(&mark(owner)).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 impl FromStr for PublicKey {
@@ -54,7 +71,21 @@ mod tests {
         let (bare, named): (PublicKey, PublicKey) =
             (KEY.parse().unwrap(), format!(" {KEY}  me at\thome\n").parse().unwrap());
         assert_eq!(bare.material(), named.material());
-        assert_eq!((bare.name(), named.name()), ("capsule", "me at home"));
+        let owner: OwnerId = "j9ys81y30wvr2h3m".parse().unwrap();
+        assert_eq!(bare.name_for(&owner), "capsule-j9ys81y30wvr2h3m");
+        assert_eq!(named.name_for(&owner), "capsule-j9ys81y30wvr2h3m-me-at-home");
+    }
+
+    #[test]
+    fn only_an_installation_s_own_keys_bear_its_mark() {
+        let owner: OwnerId = "j9ys81y30wvr2h3m".parse().unwrap();
+        let long: PublicKey = format!("{KEY} {}", "é".repeat(300)).parse().unwrap();
+        for name in ["capsule-j9ys81y30wvr2h3m", "capsule-j9ys81y30wvr2h3m-me", &long.name_for(&owner)] {
+            assert!(is_named_for(name, &owner) && name.len() < 80 && name.is_ascii(), "{name}");
+        }
+        for name in ["capsule", "me@home", "capsule-j9ys81y30wvr2h3mx", "capsule-0123456789abcdef-me", ""] {
+            assert!(!is_named_for(name, &owner), "{name}");
+        }
     }
 
     #[test]

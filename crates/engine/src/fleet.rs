@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use capsule_core::{
-    Error, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, Price, ProviderId, Result, Scope, Tags, Token,
-    tags,
+    Error, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, LeftoverKind, MadeFor, Price, ProviderId,
+    PublicKey, Result, Scope, SshKey, Tags, Token, tags,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -198,19 +198,58 @@ impl Engine {
         // What is made at this moment has no server yet, and what the inventory still has may only not be listed.
         let lives = |record: &&Record| record.gone_at.is_none() && !gone.iter().any(|gone| gone.id == record.id);
         let living: HashSet<&Token> = records.iter().filter(lives).filter_map(|record| record.token.as_ref()).collect();
+        let over: HashSet<&Token> = records.iter().filter_map(|record| record.token.as_ref()).collect();
+        let keys = match &leftovers {
+            Ok(leftovers) if leftovers.iter().any(|left| left.kind == LeftoverKind::SshKey) => {
+                // Who made those that nothing explains, and with which keys, is not known.
+                let unexplained = !orphans.is_empty() || !pending.is_empty();
+                if unexplained { KeysInUse::Any } else { self.keys_in_use(provider).await? }
+            }
+            _ => KeysInUse::Any,
+        };
+        let is_left = |left: &Leftover| match &left.made_for {
+            MadeFor::Token(token) if known.tokens.contains_key(token) || living.contains(token) => false,
+            // It bears nobody's name: only what stood in this journal is ours.
+            MadeFor::Token(token) => left.kind != LeftoverKind::Tag || over.contains(token),
+            MadeFor::PublicKey(key) => !keys.has(key),
+        };
         let leftovers = leftovers.map(|mut leftovers| {
-            leftovers.retain(|left| !known.tokens.contains_key(&left.token) && !living.contains(&left.token));
+            leftovers.retain(is_left);
             leftovers
         });
         Ok(Survey { provider: provider.clone(), at, orphans, pending, gone, leftovers })
     }
 
+    /// The keys that servers of ours may have, or that servers which are being made get: as their orders say.
+    async fn keys_in_use(&self, provider: &ProviderId) -> Result<KeysInUse> {
+        let mut keys = HashSet::new();
+        for state in self.inner.journal.arrivals().await? {
+            match &state.intent {
+                Intent::Deploy(deploy) => keys.extend(deploy.ssh_keys.iter().filter_map(material)),
+                // Its order is not in this journal.
+                Intent::Adopt { server, foreign: false, .. } if server.id.provider == *provider => {
+                    return Ok(KeysInUse::Any);
+                }
+                _ => {}
+            }
+        }
+        Ok(KeysInUse::These(keys))
+    }
+
     /// Deletes what a [`survey`](Engine::survey) found without its server; a missing one is Ok.
     ///
     /// # Errors
-    /// The provider's.
+    /// [`ErrorKind::Conflict`] for a key that an order names meanwhile; the provider's.
     pub async fn remove_leftover(&self, leftover: &Leftover) -> Result<()> {
         let cloud = self.inner.cloud(&leftover.id.provider).await?;
+        // The token of an operation that is over is never sent again; a key may be.
+        if let MadeFor::PublicKey(key) = &leftover.made_for
+            && self.keys_in_use(&leftover.id.provider).await?.has(key)
+        {
+            let message =
+                format!("The key {} is needed again: a server that is there or in the making has it.", leftover.name);
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         match cloud.provider.leftovers() {
             Some(leftovers) => leftovers.remove(leftover).await,
             None => {
@@ -275,6 +314,31 @@ impl Engine {
 
     async fn open_operations(&self) -> Result<Vec<Stored>> {
         self.inner.journal.operations(&OperationFilter { open: true, ..Default::default() }).await
+    }
+}
+
+/// Which keys servers of ours have, as far as that is known.
+enum KeysInUse {
+    /// It may be any.
+    Any,
+    /// These, without their comments.
+    These(HashSet<String>),
+}
+
+impl KeysInUse {
+    fn has(&self, material: &str) -> bool {
+        match self {
+            KeysInUse::Any => true,
+            KeysInUse::These(keys) => keys.contains(material),
+        }
+    }
+}
+
+/// The text of a key without its comment; a key that the user gave the vendor under a name is none of ours.
+fn material(key: &SshKey) -> Option<String> {
+    match key {
+        SshKey::Public(line) => line.parse::<PublicKey>().ok().map(|key| key.material().to_owned()),
+        SshKey::Existing(_) => None,
     }
 }
 

@@ -416,6 +416,14 @@ impl Journal {
         row.map_err(|error| store("read", error))?.as_ref().map(operation_row).transpose()
     }
 
+    /// What brought the servers that are there or may yet come.
+    pub(crate) async fn arrivals(&self) -> Result<Vec<State>> {
+        let sql = "SELECT state FROM operation WHERE owner = $1 AND id IN \
+                   (SELECT operation FROM instance WHERE owner = $1 AND gone_at IS NULL)";
+        let rows = sqlx::query(sql).bind(self.owner.as_str()).fetch_all(&self.pool).await;
+        rows.map_err(|error| store("read", error))?.iter().map(|row| from_json(&text(row, "state")?)).collect()
+    }
+
     /// The open operation of this kind about this server.
     pub(crate) async fn open_about(&self, kind: &str, id: &InstanceId) -> Result<Option<OperationId>> {
         let sql = "SELECT id FROM operation WHERE owner = $1 AND kind = $2 AND subject = $3 AND is_open = 1";

@@ -48,6 +48,7 @@ enum Call {
     Power { id: InstanceId, to: Power },
     Delete { id: InstanceId },
     Leftovers { owner: OwnerId },
+    RemoveLeftovers { owner: OwnerId },
     Statement,
     StartFromOwnDisk { id: InstanceId },
 }
@@ -115,6 +116,16 @@ async fn answer(provider: &dyn Provider, line: &str) -> Result<Value> {
         Call::Delete { id } => shown(&provider.delete(&id).await?),
         Call::Leftovers { owner } => match provider.leftovers() {
             Some(leftovers) => shown(&leftovers.leftovers(&owner).await?),
+            None => Ok(Value::Null),
+        },
+        Call::RemoveLeftovers { owner } => match provider.leftovers() {
+            Some(leftovers) => {
+                let found = leftovers.leftovers(&owner).await?;
+                for leftover in &found {
+                    leftovers.remove(leftover).await?;
+                }
+                shown(&found)
+            }
             None => Ok(Value::Null),
         },
         Call::Statement => match provider.statements() {

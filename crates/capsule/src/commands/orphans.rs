@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 
-use capsule_core::{
-    Catalog, Currency, Error, Instance, InstanceStatus, Leftover, LeftoverKind, Life, Money, Price, RawBody,
-};
+use capsule_core::{Catalog, Currency, Error, Instance, InstanceStatus, Leftover, Life, Money, Price, RawBody};
 use capsule_engine::{Adopt, Engine, Outcome as Operated, Record, Survey};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
@@ -19,8 +17,8 @@ use crate::session::Session;
 ///
 /// All providers are asked at once for servers with our owner tag. Orphans are those that neither the inventory nor an
 /// operation explains; what is too young, or of an operation that is not over, is left alone. Servers of the inventory
-/// that their provider says are gone are recorded as gone. Disks and security groups whose server is no more are shown
-/// beside the orphans, and deleted with them. A provider that fails is named, nothing is concluded about it,
+/// that their provider says are gone are recorded as gone. Disks, security groups, SSH keys and tags that create made and
+/// that no server needs any more are shown beside the orphans, and deleted with them. A provider that fails is named, nothing is concluded about it,
 /// and the exit code is 1.
 #[derive(Debug, Args)]
 pub struct Orphans {
@@ -245,13 +243,21 @@ fn print_leftovers(leftovers: &[Leftover]) -> Result<(), Error> {
             leftover.kind.to_string(),
             leftover.name.clone(),
             leftover.size_gib.map_or_else(|| "-".to_owned(), |gib| format!("{gib} GB")),
-            if leftover.kind == LeftoverKind::Volume { "price unknown" } else { "nothing" }.to_owned(),
+            match (leftover.kind.is_billed(), &leftover.price) {
+                (false, _) => "nothing".to_owned(),
+                (true, price) => price.as_ref().map_or_else(|| "price unknown".to_owned(), monthly),
+            },
             leftover.id.to_string(),
         ]);
     }
     table.print()?;
     output::note("What is left over has no server any more; `orphans --delete` ends it.");
     Ok(())
+}
+
+/// What something costs that stays.
+fn monthly(price: &Price) -> String {
+    format!("{} a month", output::monthly(Some(price)))
 }
 
 /// What is beside the orphans worth knowing.

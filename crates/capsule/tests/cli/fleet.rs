@@ -143,6 +143,7 @@ fn a_volume_without_its_server_is_found_and_deleted() {
     assert_eq!(program.ledger().living().len(), 1);
     let told = program.sandbox(&["orphans"]).exits(0);
     assert!(told.stdout.contains("LEFT OVER") && told.stdout.contains("volume"), "{told:?}");
+    assert!(told.stdout.contains(" a month"), "{told:?}");
     let deleted = program.sandbox(&["-o", "json", "orphans", "--delete", "--yes"]).exits(0).json();
     assert_eq!(deleted["removed"].as_array().unwrap().len(), 1);
     assert_eq!(program.ledger().living().len(), 0);

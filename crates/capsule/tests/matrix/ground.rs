@@ -154,7 +154,8 @@ impl Ground {
                 for (kind, shelf) in world.clouds.values().flat_map(|cloud| &cloud.resources) {
                     let marked = |r: &Resource| r.tags.iter().any(|(k, v)| k.contains(owner) || v.contains(owner));
                     let living = shelf.iter().filter(|r| r.lives_at(now) && (r.billed || marked(r))).count();
-                    if living > 0 {
+                    // A key belongs to every server that was given it.
+                    if living > 0 && kind != "key-pair" {
                         side.insert(kind.clone(), living);
                     }
                 }

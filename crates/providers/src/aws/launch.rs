@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use capsule_core::{Architecture, Effect, Error, ErrorKind, Instance, Order, Result, SshKey, Tags};
+use capsule_core::{Architecture, Effect, Error, ErrorKind, Instance, Order, OwnerId, Result, SshKey, Tags, tags};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
@@ -44,7 +44,7 @@ pub(super) async fn launch(api: &Api, prepared: &Prepared, order: &Order) -> Res
     let user_data = order.spec.user_data.as_deref().map(|text| BASE64.encode(text));
     let mut tries = 1;
     loop {
-        let key_name = prepared.key(api, region, wish.key).await.map_err(unmade)?;
+        let key_name = prepared.key(api, region, wish.key, &order.owner).await.map_err(unmade)?;
         let group = prepared.groups.ensure(api, region, &order.owner, &order.token).await?;
         let run = RunInstances {
             client_token: order.token.as_str(),
@@ -207,7 +207,7 @@ impl Prepared {
     }
 
     /// The name of a key that the region has, uploaded if need be.
-    async fn key(&self, api: &Api, region: &str, key: Option<&SshKey>) -> Result<Option<String>> {
+    async fn key(&self, api: &Api, region: &str, key: Option<&SshKey>, owner: &OwnerId) -> Result<Option<String>> {
         let line = match key {
             None => return Ok(None),
             Some(SshKey::Existing(name)) => return Ok(Some(name.clone())),
@@ -217,7 +217,9 @@ impl Prepared {
         let mut known = self.keys.lock().await;
         let slot = [region.to_owned(), name.clone()];
         if !known.contains(&slot) {
-            match api.import_key_pair(region, &name, &BASE64.encode(line)).await {
+            // Tagged from birth: one that is there already, whoever's it is, stays that one's.
+            let tags: Tags = [(tags::OWNER.to_owned(), owner.as_str().to_owned())].into_iter().collect();
+            match api.import_key_pair(region, &name, &BASE64.encode(line), &tags).await {
                 Err(error) if error.native_code() != Some("InvalidKeyPair.Duplicate") => return Err(error),
                 _ => known.insert(slot),
             };
@@ -225,7 +227,7 @@ impl Prepared {
         Ok(Some(name))
     }
 
-    async fn forget_key(&self, region: &str, name: Option<&str>) {
+    pub(super) async fn forget_key(&self, region: &str, name: Option<&str>) {
         self.keys.lock().await.remove(&[region.to_owned(), name.unwrap_or_default().to_owned()]);
     }
 }

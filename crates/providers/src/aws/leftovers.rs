@@ -1,9 +1,11 @@
-//! Disks and security groups whose server is no more: it was ended elsewhere, or a delete was cut short.
+//! Disks and security groups whose server is no more, because it was ended elsewhere or a delete was cut short, and keys.
 
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use capsule_core::{InstanceId, Leftover, LeftoverKind, Leftovers, OwnerId, Result, Token, tags};
+use capsule_core::{
+    ErrorKind, InstanceId, Leftover, LeftoverKind, Leftovers, MadeFor, OwnerId, PublicKey, Result, Token, tags,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::api::{Item, Tag};
@@ -28,9 +30,15 @@ impl Leftovers for Aws {
         let deleted = match leftover.kind {
             LeftoverKind::Volume => self.api.delete_volume(region, native).await,
             LeftoverKind::SecurityGroup => self.api.delete_security_group(region, native).await,
+            LeftoverKind::SshKey => {
+                let deleted = self.api.delete_key_pair(region, native).await;
+                self.prepared.forget_key(region, Some(&leftover.name)).await;
+                deleted
+            }
+            LeftoverKind::Tag => Err(leftover.unknown()),
         };
         match deleted {
-            Err(error) if teardown::is_missing(&error) => Ok(()),
+            Err(error) if teardown::is_missing(&error) || error.kind() == ErrorKind::NotFound => Ok(()),
             deleted => deleted,
         }
     }
@@ -42,8 +50,20 @@ impl Aws {
         let filters = [(tagged.as_str(), owner.as_str())];
         let volumes = self.api.volumes_tagged(region, tags::OWNER, owner.as_str()).await?;
         let groups = self.api.describe_security_groups(region, &filters).await?;
+        let keys = self.api.key_pairs_tagged(region, tags::OWNER, owner.as_str()).await?;
+        let keys = keys.into_iter().filter_map(|pair| {
+            let key: PublicKey = pair.public_key.parse().ok()?;
+            Some(Leftover {
+                id: InstanceId::new(convert::PROVIDER, region, pair.key_pair_id),
+                kind: LeftoverKind::SshKey,
+                name: pair.key_name,
+                made_for: MadeFor::PublicKey(key.material().to_owned()),
+                size_gib: None,
+                price: None,
+            })
+        });
         if volumes.is_empty() && groups.is_empty() {
-            return Ok(Vec::new());
+            return Ok(keys.collect());
         }
         // Servers after things: whatever was made meanwhile has its server in this list.
         let servers = self.api.describe_instances(region, &filters).await?;
@@ -55,7 +75,8 @@ impl Aws {
         let left = |native: String, kind, name: String, labels: &[Tag], size_gib| {
             let token = labels.iter().find(|tag| tag.key == tags::TOKEN && !living.contains(&tag.value))?;
             let token: Token = token.value.parse().ok()?;
-            Some(Leftover { id: InstanceId::new(convert::PROVIDER, region, native), kind, name, token, size_gib })
+            let id = InstanceId::new(convert::PROVIDER, region, native);
+            Some(Leftover { id, kind, name, made_for: MadeFor::Token(token), size_gib, price: None })
         };
         let volumes = volumes.into_iter().filter(|volume| volume.status == "available").filter_map(|volume| {
             let named = volume.tag_set.iter().find(|tag| tag.key == convert::NAME);
@@ -66,6 +87,6 @@ impl Aws {
         let groups = groups.into_iter().filter(|group| !used.contains(group.group_id.as_str())).filter_map(|group| {
             left(group.group_id, LeftoverKind::SecurityGroup, group.group_name, &group.tag_set, None)
         });
-        Ok(volumes.chain(groups).collect())
+        Ok(volumes.chain(groups).chain(keys).collect())
     }
 }

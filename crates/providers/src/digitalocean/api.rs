@@ -182,7 +182,22 @@ pub(super) struct Image {
 #[derive(Debug, Deserialize)]
 pub(super) struct Key {
     pub(super) id: u64,
+    #[serde(default)]
+    pub(super) name: String,
     pub(super) public_key: String,
+}
+
+/// A word that droplets and other things carry. It stays when the last of them is gone.
+#[derive(Debug, Deserialize)]
+pub(super) struct Tag {
+    pub(super) name: String,
+    pub(super) resources: Option<Carriers>,
+}
+
+/// How many things carry a tag.
+#[derive(Debug, Deserialize)]
+pub(super) struct Carriers {
+    pub(super) count: Option<u64>,
 }
 
 /// What the vendor takes as a number or as a word: an image, an ssh key.
@@ -390,6 +405,32 @@ impl Api {
         Ok(self.client.send(call).await?.json::<Body>()?.ssh_key)
     }
 
+    /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/sshKeys_delete>
+    pub(super) async fn delete_key(&self, id: u64) -> Result<()> {
+        self.client.send(Call::delete("keys.delete", format!("/account/keys/{id}"))).await.map(drop)
+    }
+
+    /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/tags_list>
+    pub(super) async fn tags(&self) -> Result<Vec<Tag>> {
+        self.list("tags", Call::get("tags.list", "/tags"), every).await
+    }
+
+    /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/tags_get>
+    pub(super) async fn tag(&self, name: &str) -> Result<Tag> {
+        #[derive(Deserialize)]
+        struct Body {
+            tag: Tag,
+        }
+        Ok(self.client.send(Call::get("tags.get", format!("/tags/{name}"))).await?.json::<Body>()?.tag)
+    }
+
+    /// Takes the tag from all that carries it, and away.
+    ///
+    /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/tags_delete>
+    pub(super) async fn delete_tag(&self, name: &str) -> Result<()> {
+        self.client.send(Call::delete("tags.delete", format!("/tags/{name}"))).await.map(drop)
+    }
+
     /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/sizes_list>
     pub(super) async fn sizes(&self) -> Result<Vec<Size>> {
         self.list("sizes", Call::get("sizes.list", "/sizes"), every).await
@@ -490,7 +531,14 @@ struct Page<T> {
 /// One page of any list as it comes: the items stand under the resource's own name.
 #[derive(Deserialize)]
 struct List<I> {
-    #[serde(alias = "droplets", alias = "ssh_keys", alias = "sizes", alias = "regions", alias = "images")]
+    #[serde(
+        alias = "droplets",
+        alias = "ssh_keys",
+        alias = "sizes",
+        alias = "regions",
+        alias = "images",
+        alias = "tags"
+    )]
     items: Vec<I>,
     links: Option<Links>,
     meta: Option<Meta>,

@@ -10,7 +10,7 @@ use capsule_core::tags::{FlatTags, OWNER, TOKEN};
 use capsule_core::{
     Account, Addresses, Architecture, BillingUnit, Catalog, Currency, Error, ErrorKind, Gpu, Image, Instance,
     InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price, Quota, RawBody, Region, Result,
-    Retry, Scope, Stock, Tags,
+    Retry, Scope, Stock, Tags, Token,
 };
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -26,6 +26,17 @@ const SLOW: Duration = Duration::from_secs(120);
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message).with_provider(&DESCRIPTOR.id)
+}
+
+/// The token that a tag's word stands for, if it is one of ours.
+pub(super) fn token_of(word: &str) -> Option<Token> {
+    let (key, value) = TAGS.decode(word);
+    value.parse().ok().filter(|_| key == TOKEN)
+}
+
+/// Whether nothing carries a tag. Where the vendor does not say how many do, something may.
+pub(super) fn is_free(tag: &api::Tag) -> bool {
+    tag.resources.as_ref().and_then(|carriers| carriers.count) == Some(0)
 }
 
 // ---- Servers

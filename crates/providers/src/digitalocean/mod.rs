@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod leftovers;
 mod statement;
 
 use std::collections::HashMap;
@@ -13,8 +14,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result, Retry,
-    Scope, Setting, Settings, SshKey, Statements,
+    Leftovers, Lifecycle, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result,
+    Retry, Scope, Setting, Settings, SshKey, Statements,
 };
 use futures_util::future::{join, try_join, try_join_all, try_join3};
 use secrecy::ExposeSecret;
@@ -47,7 +48,7 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     ],
     key_help: "Make a token at https://cloud.digitalocean.com/account/api/tokens with the rights account:read, \
         actions:read, droplet:create, droplet:read, droplet:update, droplet:delete, image:read, regions:read, \
-        sizes:read, ssh_key:create, ssh_key:read, tag:create and tag:read, or with full access.",
+        sizes:read, ssh_key:create, ssh_key:read, ssh_key:delete, tag:create, tag:read and tag:delete, or with full access.",
     docs: "https://docs.digitalocean.com/reference/api/digitalocean/",
     tariffs: &[&billing::VIRTUAL],
 };
@@ -131,7 +132,7 @@ impl DigitalOcean {
     }
 
     /// The vendor's name for a key, which it is given first if it does not have it.
-    async fn ssh_key(&self, key: &SshKey) -> Result<Ident> {
+    async fn ssh_key(&self, key: &SshKey, owner: &OwnerId) -> Result<Ident> {
         let line = match key {
             SshKey::Existing(name) => return Ok(convert::ident(name)),
             SshKey::Public(line) => line,
@@ -144,7 +145,7 @@ impl DigitalOcean {
         if let Some(id) = known.get(key.material()) {
             return Ok(Ident::Number(*id));
         }
-        let id = match self.api.create_key(key.name(), line.trim()).await {
+        let id = match self.api.create_key(&key.name_for(owner), line.trim()).await {
             Ok(made) => made.id,
             // Somebody else was quicker, or our own first try came through after all: then it is listed now.
             Err(refused) if matches!(refused.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {
@@ -242,7 +243,7 @@ impl Provider for DigitalOcean {
             .with_provider(&DESCRIPTOR.id)
             .with_hint("Set it to `yes`: what Capsule makes it must be able to find again."));
         }
-        let keys = try_join_all(order.spec.ssh_keys.iter().map(|key| self.ssh_key(key))).await?;
+        let keys = try_join_all(order.spec.ssh_keys.iter().map(|key| self.ssh_key(key, &order.owner))).await?;
         let born = |droplet: api::Droplet<'_>, raw| {
             let (mut instance, _) = convert::instance(droplet, raw);
             instance.tags = convert::tags_at_birth(order);
@@ -307,7 +308,7 @@ impl Provider for DigitalOcean {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
-        None
+        Some(self)
     }
 
     fn statements(&self) -> Option<&dyn Statements> {

@@ -161,6 +161,8 @@ pub(super) struct Capacity {
 pub(super) struct Key {
     pub(super) id: String,
     #[serde(default)]
+    pub(super) label: String,
+    #[serde(default)]
     pub(super) key: String,
 }
 
@@ -369,6 +371,10 @@ impl Api {
         let project = &self.project;
         let call = Call::post("keys.create", format!("/projects/{project}/ssh-keys"));
         self.send(call.json(&serde_json::json!({ "label": label, "key": line }))).await?.json()
+    }
+
+    pub(super) async fn delete_key(&self, id: &str) -> Result<()> {
+        self.send(Call::delete("keys.delete", format!("/ssh-keys/{id}"))).await.map(drop)
     }
 }
 

@@ -513,7 +513,7 @@ pub(super) fn diagnose(reply: &Reply) -> Diagnosis {
                  organization may order everything.",
             ),
         ),
-        ("devices.get" | "devices.act" | "devices.delete", _) => (None, None),
+        ("devices.get" | "devices.act" | "devices.delete" | "keys.delete", _) => (None, None),
         // Nothing but the project can be missing here, or what an order names.
         ("devices.create", 404) => (Some(ErrorKind::Invalid), Some(NO_PROJECT)),
         (_, 404) => (Some(ErrorKind::Config), Some(NO_PROJECT)),

@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod leftovers;
 mod statement;
 
 use std::collections::HashMap;
@@ -13,8 +14,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, PublicKey, Result, Scope, Setting,
-    SshKey, Statements,
+    Leftovers, Lifecycle, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey, Result, Scope,
+    Setting, SshKey, Statements,
 };
 use futures_util::future::{try_join_all, try_join4};
 use http::HeaderName;
@@ -112,7 +113,7 @@ impl Equinix {
     }
 
     /// The vendor's id of a key, which the project is given first if it does not have it.
-    async fn ssh_key(&self, key: &SshKey) -> Result<String> {
+    async fn ssh_key(&self, key: &SshKey, owner: &OwnerId) -> Result<String> {
         let line = match key {
             SshKey::Existing(id) => return Ok(id.clone()),
             SshKey::Public(line) => line,
@@ -125,7 +126,7 @@ impl Equinix {
         if let Some(id) = known.get(key.material()) {
             return Ok(id.clone());
         }
-        let id = match self.api.create_key(key.name(), line.trim()).await {
+        let id = match self.api.create_key(&key.name_for(owner), line.trim()).await {
             Ok(made) => made.id,
             // It may have come through after all, and then it is listed now. Otherwise nothing was bought by it.
             Err(failed) => {
@@ -192,7 +193,7 @@ impl Provider for Equinix {
 
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let tags = self.acceptable(order)?;
-        let keys = try_join_all(order.spec.ssh_keys.iter().map(|key| self.ssh_key(key))).await?;
+        let keys = try_join_all(order.spec.ssh_keys.iter().map(|key| self.ssh_key(key, &order.owner))).await?;
         let made = self.api.create_device(&convert::new_device(order, keys, tags)?, convert::instance).await;
         if made.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
             // One reason for a refusal is a key that was removed at the vendor meanwhile.
@@ -236,7 +237,7 @@ impl Provider for Equinix {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
-        None
+        Some(self)
     }
 
     fn statements(&self) -> Option<&dyn Statements> {

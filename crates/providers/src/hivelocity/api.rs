@@ -407,6 +407,11 @@ impl Api {
         self.client.send(Call::post("ssh_keys.create", "/ssh_key/").idempotent().json(&body)).await?.json()
     }
 
+    /// `delete_ssh_key_id_resource`
+    pub(super) async fn delete_key(&self, id: u64) -> Result<()> {
+        self.client.send(Call::delete("ssh_keys.delete", format!("/ssh_key/{id}"))).await.map(drop)
+    }
+
     /// Every item of a list, typed and, where bodies are wanted, untouched.
     fn each<R: DeserializeOwned, T>(&self, reply: &Reply, turn: impl Fn(R, RawBody) -> T) -> Result<Vec<T>> {
         if self.lean {

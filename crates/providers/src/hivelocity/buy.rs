@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use capsule_core::ssh::PublicKey;
-use capsule_core::{Error, ErrorKind, Order, Result, SshKey, Stock};
+use capsule_core::{Error, ErrorKind, Order, OwnerId, Result, SshKey, Stock};
 use futures_util::future::try_join_all;
 
 use super::api::{self, Family};
@@ -26,7 +26,7 @@ impl Hivelocity {
     }
 
     /// The vendor's number for a key, which it is given first if it does not have it.
-    pub(super) async fn ssh_key(&self, key: &SshKey) -> Result<u64> {
+    pub(super) async fn ssh_key(&self, key: &SshKey, owner: &OwnerId) -> Result<u64> {
         let line = match key {
             SshKey::Existing(number) if number.parse::<u64>().is_ok() => return Ok(number.parse().unwrap_or_default()),
             SshKey::Existing(name) => {
@@ -48,7 +48,7 @@ impl Hivelocity {
         if let Some(id) = known.get(public.material()) {
             return Ok(*id);
         }
-        let id = match self.api.create_key(public.name(), line.trim()).await {
+        let id = match self.api.create_key(&public.name_for(owner), line.trim()).await {
             Ok(made) => made.ssh_key_id,
             // Somebody else was quicker, or our own first try came through after all: then it is listed now.
             Err(refused) if matches!(refused.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {

@@ -4,6 +4,7 @@ mod api;
 mod billing;
 mod buy;
 mod convert;
+mod leftovers;
 mod offers;
 mod orders;
 mod statement;
@@ -163,7 +164,7 @@ impl Provider for Hivelocity {
         let product = convert::check(order)?;
         let family = self.family(product).await?;
         let key = match order.spec.ssh_keys.first() {
-            Some(key) => Some(self.ssh_key(key).await?),
+            Some(key) => Some(self.ssh_key(key, &order.owner).await?),
             None => None,
         };
         let now = self.clock.now();
@@ -273,7 +274,7 @@ impl Provider for Hivelocity {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
-        None
+        Some(self)
     }
 
     fn statements(&self) -> Option<&dyn Statements> {

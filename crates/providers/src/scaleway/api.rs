@@ -334,6 +334,14 @@ impl Api {
         self.client.send(call).await.map(drop)
     }
 
+    /// <https://www.scaleway.com/en/developers/api/iam/#path-ssh-keys-delete-an-ssh-key>
+    pub(super) async fn delete_ssh_key(&self, id: &str) -> Result<()> {
+        self.client
+            .send(Call::delete("ssh_keys.delete", format!("/iam/v1alpha1/ssh-keys/{}", encode(id))))
+            .await
+            .map(drop)
+    }
+
     /// Only takes volumes that hang on no server.
     ///
     /// <https://www.scaleway.com/en/developers/api/block/#path-volume-delete-a-detached-volume>

@@ -3,7 +3,7 @@
 //! The vendor's create makes a server that lies there stopped. Whatever goes wrong from then on either leaves nothing
 //! behind, or leaves something that carries the token and says itself that it is not ready.
 
-use capsule_core::{Effect, ErrorKind, Instance, Order, PublicKey, Result, Scope, SshKey};
+use capsule_core::{Effect, ErrorKind, Instance, Order, OwnerId, PublicKey, Result, Scope, SshKey};
 
 use super::convert::Seen;
 use super::{DESCRIPTOR, Scaleway, convert};
@@ -84,7 +84,7 @@ impl Scaleway {
     }
 
     /// Sees to it that the project holds these keys: the vendor puts all of them on every server of the project.
-    pub(super) async fn ensure_keys(&self, wanted: &[SshKey]) -> Result<()> {
+    pub(super) async fn ensure_keys(&self, wanted: &[SshKey], owner: &OwnerId) -> Result<()> {
         let mut known = self.keys.lock().await;
         for key in wanted {
             let line = match key {
@@ -100,7 +100,7 @@ impl Scaleway {
                 continue;
             }
             let (SshKey::Public(text), Some(line)) = (key, line) else { return Err(convert::no_such_key(key)) };
-            match self.api.create_ssh_key(&self.project, line.name(), text.trim()).await {
+            match self.api.create_ssh_key(&self.project, &line.name_for(owner), text.trim()).await {
                 Ok(made) => known.push(made),
                 // Somebody else was quicker: then it is listed now.
                 Err(refused) if matches!(refused.kind(), ErrorKind::Invalid | ErrorKind::Conflict) => {

@@ -207,7 +207,7 @@ impl Provider for Scaleway {
 
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let tags = convert::check(order, &self.zones)?;
-        self.ensure_keys(&order.spec.ssh_keys).await?;
+        self.ensure_keys(&order.spec.ssh_keys, &order.owner).await?;
         Ok(vec![self.make(order, &tags).await?])
     }
 

@@ -332,25 +332,25 @@ async fn keys_are_found_given_or_refused() {
             _ => (200, listed.to_owned()),
         })
     };
-    let public = SshKey::Public(KEY.into());
+    let (public, owner) = (SshKey::Public(KEY.into()), capsule_core::OwnerId::random());
     let sample = include_str!("samples/ssh_keys.json");
     let script = keys(sample);
     let driver_ = driver(&script);
     let named =
         ["c0ffee00-0000-4000-8000-000000000001", "me", "MD5:11:22:33:44"].map(|word| SshKey::Existing(word.into()));
-    driver_.ensure_keys(&[&[public.clone()][..], &named].concat()).await.unwrap();
+    driver_.ensure_keys(&[&[public.clone()][..], &named].concat(), &owner).await.unwrap();
     assert_eq!(script.asked().len(), 1, "{:?}", script.asked());
     for (word, kind) in [("nobody", ErrorKind::Invalid), ("old", ErrorKind::Conflict)] {
-        let error = driver_.ensure_keys(&[SshKey::Existing(word.into())]).await.unwrap_err();
+        let error = driver_.ensure_keys(&[SshKey::Existing(word.into())], &owner).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{word}");
     }
     let script = keys(r#"{"ssh_keys": [], "total_count": 0}"#);
     let driver_ = driver(&script);
-    driver_.ensure_keys(std::slice::from_ref(&public)).await.unwrap();
-    driver_.ensure_keys(&[public]).await.unwrap();
+    driver_.ensure_keys(std::slice::from_ref(&public), &owner).await.unwrap();
+    driver_.ensure_keys(&[public], &owner).await.unwrap();
     assert_eq!(script.asked().len(), 2, "a key just given is known");
     let body = script.body_of("POST /iam/v1alpha1/ssh-keys");
-    assert_eq!(body, json!({"name": "me@home", "public_key": KEY, "project_id": PROJECT}));
+    assert_eq!(body, json!({"name": format!("capsule-{owner}-me@home"), "public_key": KEY, "project_id": PROJECT}));
 }
 
 #[tokio::test]

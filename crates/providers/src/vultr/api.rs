@@ -179,6 +179,8 @@ pub(super) struct Os {
 pub(super) struct Key {
     pub(super) id: String,
     #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
     pub(super) ssh_key: String,
 }
 
@@ -376,6 +378,11 @@ impl Api {
         }
         let call = Call::post("keys.create", "/ssh-keys").json(&serde_json::json!({ "name": name, "ssh_key": line }));
         Ok(self.client.send(call).await?.json::<Body>()?.ssh_key)
+    }
+
+    /// <https://www.vultr.com/api/#operation/delete-ssh-key>
+    pub(super) async fn delete_key(&self, id: &str) -> Result<()> {
+        self.client.send(Call::delete("keys.delete", format!("/ssh-keys/{id}"))).await.map(drop)
     }
 
     /// All pages of a list. A page's cursor stands in the page before it, so they come one after the other.

@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod leftovers;
 mod statement;
 
 use std::collections::{HashMap, HashSet};
@@ -13,8 +14,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody,
-    Result, Scope, Setting, SshKey, Statements,
+    InstanceStatus, Leftovers, Lifecycle, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey,
+    RawBody, Result, Scope, Setting, SshKey, Statements,
 };
 use futures_util::future::{try_join, try_join_all, try_join4};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -146,7 +147,7 @@ impl Vultr {
     }
 
     /// The vendor's id of a key, which it is given first if it does not have it.
-    async fn ssh_key(&self, key: &SshKey) -> Result<String> {
+    async fn ssh_key(&self, key: &SshKey, owner: &OwnerId) -> Result<String> {
         let line = match key {
             SshKey::Existing(id) => return Ok(id.clone()),
             SshKey::Public(line) => line,
@@ -159,7 +160,7 @@ impl Vultr {
         if let Some(id) = known.get(key.material()) {
             return Ok(id.clone());
         }
-        let id = match self.api.create_key(key.name(), line.trim()).await {
+        let id = match self.api.create_key(&key.name_for(owner), line.trim()).await {
             Ok(made) => made.id,
             // It may have come through after all, and then it is listed now. Otherwise nothing was bought by it.
             Err(failed) => {
@@ -228,7 +229,7 @@ impl Provider for Vultr {
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let tags = convert::check(order)?;
         let kind = self.kind_of(&order.spec.plan).await?;
-        let keys = try_join_all(order.spec.ssh_keys.iter().map(|key| self.ssh_key(key))).await?;
+        let keys = try_join_all(order.spec.ssh_keys.iter().map(|key| self.ssh_key(key, &order.owner))).await?;
         let body = convert::new_server(order, keys, tags)?;
         let made = self.api.create_server(kind, &body, |server, raw| convert::instance(kind, server, raw)).await;
         if made.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
@@ -275,7 +276,7 @@ impl Provider for Vultr {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
-        None
+        Some(self)
     }
 
     fn statements(&self) -> Option<&dyn Statements> {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use capsule_core::{
-    Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Order, Place, Power, Scope, Statement, Token,
+    Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, LeftoverKind, MadeFor, Order, OwnerId, Place,
+    Power, Scope, SshKey, Statement, Token,
 };
 use libtest_mimic::Failed;
 
@@ -50,6 +51,8 @@ bullets! {
     leftovers_of_a_vanished_server_are_found,
     what_belongs_to_a_living_server_is_not_left_over,
     a_removed_leftover_is_gone,
+    a_key_that_create_gave_away_can_be_taken_back,
+    a_key_of_somebody_else_is_never_left_over,
     a_statement_grows_with_a_server,
     a_statement_refuses_a_wrong_key,
     a_server_can_start_from_its_own_disk,
@@ -421,14 +424,23 @@ async fn nothing_is_left_over_without_a_way_to_it(ground: &Ground) -> Outcome {
 
 async fn leftovers_of_a_vanished_server_are_found(ground: &Ground) -> Outcome {
     let Some(leftovers) = ground.provider.leftovers() else { return Ok(()) };
-    let server = ground.running("vanished").await?;
+    let server = keyed(ground, &ground.owner, "vanished").await?;
     ground.vanish(&server).await?;
     let found = leftovers.leftovers(&ground.owner).await?;
     check!(!found.is_empty(), "nothing is found");
-    let token = server.tags.token();
-    check!(found.iter().all(|left| Some(left.token.as_str()) == token), "{found:?} is of another order");
-    let others = leftovers.leftovers(&ground.neighbour).await?;
+    let is_of_it = |left: &Leftover| match &left.made_for {
+        MadeFor::Token(token) => Some(token.as_str()) == server.tags.token(),
+        MadeFor::PublicKey(key) => KEY.starts_with(key.as_str()),
+    };
+    check!(found.iter().all(is_of_it), "{found:?} is of another order");
+    let ids: BTreeSet<_> = found.iter().map(|left| left.id.to_string()).collect();
+    check!(ids.len() == found.len(), "some of {found:?} is there twice");
+    let mut others = leftovers.leftovers(&ground.neighbour).await?;
+    // A tag bears nobody's name: the journal knows whose the token was.
+    others.retain(|left| left.kind != LeftoverKind::Tag);
     check!(others.is_empty(), "{others:?} is shown to somebody else");
+    let unpriced = found.iter().any(|left| left.price.is_some() && !left.kind.is_billed());
+    check!(!unpriced, "{found:?} has a price for what costs nothing");
     Ok(())
 }
 
@@ -455,6 +467,56 @@ async fn a_removed_leftover_is_gone(ground: &Ground) -> Outcome {
     for left in &found {
         leftovers.remove(left).await?;
     }
+    Ok(())
+}
+
+/// A key's shape; nobody has the private half.
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@home";
+
+/// A server of an owner that runs and was given a key.
+async fn keyed(ground: &Ground, owner: &OwnerId, name: &str) -> Result<Instance, Failed> {
+    let mut order = ground.order(&[name]).await?;
+    order.owner = owner.clone();
+    order.spec.ssh_keys = vec![SshKey::Public(KEY.to_owned())];
+    let made = ground.provider.create(&order).await?.remove(0);
+    ground.becomes(&made.id, InstanceStatus::Running).await
+}
+
+/// The keys that an owner gave the vendor and that no server has.
+async fn left_keys(ground: &Ground, owner: &OwnerId) -> Result<Vec<Leftover>, Failed> {
+    let Some(leftovers) = ground.provider.leftovers() else { return Ok(Vec::new()) };
+    let mut found = leftovers.leftovers(owner).await?;
+    found.retain(|left| left.kind == LeftoverKind::SshKey);
+    Ok(found)
+}
+
+async fn a_key_that_create_gave_away_can_be_taken_back(ground: &Ground) -> Outcome {
+    let Some(leftovers) = ground.provider.leftovers() else { return Ok(()) };
+    for round in ["first", "second"] {
+        let server = keyed(ground, &ground.owner, round).await?;
+        ground.vanish(&server).await?;
+        let found = left_keys(ground, &ground.owner).await?;
+        let [key] = &found[..] else { return Err(format!("the {round} time {found:?} is found").into()) };
+        check!(key.name.contains("capsule"), "nobody sees whose `{}` is", key.name);
+        for _ in 0..2 {
+            leftovers.remove(key).await?;
+        }
+        let still = left_keys(ground, &ground.owner).await?;
+        check!(still.is_empty(), "{still:?} was removed and is there");
+    }
+    Ok(())
+}
+
+async fn a_key_of_somebody_else_is_never_left_over(ground: &Ground) -> Outcome {
+    let theirs = keyed(ground, &ground.neighbour, "theirs").await?;
+    let ours = keyed(ground, &ground.owner, "ours").await?;
+    for server in [&theirs, &ours] {
+        ground.vanish(server).await?;
+    }
+    let found = left_keys(ground, &ground.owner).await?;
+    check!(found.is_empty(), "{found:?} was given by somebody else");
+    let found = left_keys(ground, &ground.neighbour).await?;
+    check!(ground.provider.leftovers().is_none() || found.len() == 1, "whose it is, finds {found:?}");
     Ok(())
 }
 

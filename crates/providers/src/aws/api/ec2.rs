@@ -241,6 +241,17 @@ pub(in crate::aws) struct SecurityGroup {
     pub tag_set: Vec<Tag>,
 }
 
+/// A public key of a region.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::aws) struct KeyPair {
+    pub key_pair_id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub key_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub public_key: String,
+}
+
 /// A disk.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -295,6 +306,7 @@ struct Set<T> {
         alias = "vpcSet",
         alias = "securityGroupInfo",
         alias = "volumeSet",
+        alias = "keySet",
         default,
         deserialize_with = "or_default"
     )]
@@ -484,9 +496,30 @@ impl Api {
     }
 
     /// Uploads a public key: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ImportKeyPair.html>.
-    pub(in crate::aws) async fn import_key_pair(&self, region: &str, name: &str, base64: &str) -> Result<()> {
+    pub(in crate::aws) async fn import_key_pair(
+        &self,
+        region: &str,
+        name: &str,
+        base64: &str,
+        tags: &Tags,
+    ) -> Result<()> {
         let form = form("ImportKeyPair").with("KeyName", name).with("PublicKeyMaterial", base64);
+        let form = form.tags(1, "key-pair", tags);
         self.ec2(region, Call::post("ec2.ImportKeyPair", "/").idempotent(), form).await.map(drop)
+    }
+
+    /// Keys that carry a tag, with their text:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeKeyPairs.html>.
+    pub(in crate::aws) async fn key_pairs_tagged(&self, region: &str, key: &str, value: &str) -> Result<Vec<KeyPair>> {
+        let form = form("DescribeKeyPairs").with("IncludePublicKey", true).filter(1, &format!("tag:{key}"), &[value]);
+        Ok(self.ec2(region, look("ec2.DescribeKeyPairs"), form).await?.read::<Set<KeyPair>>()?.set)
+    }
+
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteKeyPair.html>.
+    pub(in crate::aws) async fn delete_key_pair(&self, region: &str, id: &str) -> Result<()> {
+        let call = Call::post("ec2.DeleteKeyPair", "/").idempotent().lane(Lane::Delete);
+        let answer = self.ec2(region, call, form("DeleteKeyPair").with("KeyPairId", id)).await?;
+        answer.accepted()
     }
 
     /// A new firewall: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html>.
