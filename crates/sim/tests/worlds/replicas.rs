@@ -229,7 +229,7 @@ fn throughput_is_told() {
         let (a_second, _) = deployed(postgres(&server), replicas, deploys, None);
         println!("{replicas} on PostgreSQL: {a_second:.0} deploys a second");
     }
-    for replicas in [1, 3] {
+    for replicas in 1..=3 {
         let home = tempfile::tempdir().unwrap();
         let (a_second, _) = deployed(Database::Sqlite(home.path().join("journal.db")), replicas, deploys, None);
         println!("{replicas} on SQLite: {a_second:.0} deploys a second");
