@@ -30,6 +30,33 @@ pub enum Mishap {
     NoCapacity,
 }
 
+/// What tests have to know of an API to try any client on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Rehearsal {
+    /// The operation that makes a server.
+    pub create: &'static str,
+    /// How servers are listed: a line for each kind that is sold.
+    pub lists: &'static [Listing],
+    /// The regions that a client is to name, where it would go through very many otherwise; empty for all.
+    pub regions: &'static [&'static str],
+    /// Whether making as many servers as a page holds by calls takes a test too long.
+    pub is_slow: bool,
+}
+
+/// How servers of one kind are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Listing {
+    /// Which.
+    pub kind: MachineKind,
+    /// The operation.
+    pub operation: &'static str,
+    /// How many servers a page holds.
+    pub page: usize,
+    /// How many of the operation's requests come before the one for a second page: as many as there are first pages. 0
+    /// where there are no pages.
+    pub first_pages: u32,
+}
+
 /// One vendor's API: routes, authenticates, validates, pages and renders. It keeps nothing itself; all is in the world.
 pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// Whose API.
@@ -67,6 +94,14 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     fn credentials(&self) -> Vec<(&'static str, &'static str)> {
         vec![("api_key", SANDBOX_KEY)]
     }
+
+    /// The same for the second account.
+    fn other_credentials(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("api_key", OTHER_KEY)]
+    }
+
+    /// What tests have to know of it.
+    fn rehearsal(&self) -> Rehearsal;
 
     /// The documented request limits.
     fn limits(&self) -> &'static [Limit] {

@@ -36,8 +36,8 @@ mod transport;
 pub mod wire;
 pub mod world;
 
-pub use dialect::{Dialect, Mishap};
-pub use dialects::{credentials, dialects};
+pub use dialect::{Dialect, Listing, Mishap, Rehearsal};
+pub use dialects::{credentials, dialect, dialects};
 pub use fault::{Fault, What};
 pub use guest::{Guest, Install, Loader, Stage, Trouble};
 pub use invoice::Bill;

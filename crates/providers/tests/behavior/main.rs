@@ -61,7 +61,7 @@ fn every_provider_has_a_target() -> Result<(), Failed> {
     for entry in capsule_providers::all() {
         let id = entry.descriptor.id.as_str();
         if !targets.iter().any(|target| target.provider() == id) {
-            return Err(format!("{id} has no line in targets.rs").into());
+            return Err(format!("{id} has no dialect in the simulator").into());
         }
     }
     Ok(())
@@ -75,7 +75,11 @@ fn every_kind_has_a_target() -> Result<(), Failed> {
         let sold = runtime.block_on(target.ground())?.provider.capabilities().kinds;
         let tried = |kind| targets.iter().any(|other| other.provider() == target.provider() && other.kind() == kind);
         if let Some(kind) = sold.iter().find(|kind| !tried(**kind)) {
-            return Err(format!("{} sells {kind:?}, and no line in targets.rs orders that", target.provider()).into());
+            return Err(format!(
+                "{} sells {kind:?}, and its dialect does not say how that is listed",
+                target.provider()
+            )
+            .into());
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Where the promises are tried. A new provider is one line in [`targets`].
+//! Where the promises are tried: what the registry and the dialects know, a new provider included.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use capsule_core::http::{HttpTransport, Ledgers, Transport};
 use capsule_core::{Clock, Connect, InstanceId, ManualClock, OwnerId, PlanKind, ProviderId, SettingValue, Settings};
 use capsule_sim::{
-    Fault, Loader, Machine, OTHER_AWS_ACCESS_KEY, OTHER_AWS_SECRET_KEY, OTHER_KEY, OTHER_PROJECT, Options,
-    SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY, SANDBOX_KEY, SANDBOX_PROJECT, Serving, Sim, State, Timeline, What,
-    World,
+    Dialect, Fault, Listing, Loader, Machine, MachineKind, Options, Serving, Sim, State, Timeline, What, World,
 };
 use libtest_mimic::Failed;
 use url::Url;
@@ -37,182 +35,36 @@ pub(crate) trait Target: Send + Sync {
     async fn ground(&self) -> Result<Ground, Failed>;
 }
 
-/// Every target.
+/// Every target: each provider of the registry with each kind of server that it sells, in this process and behind a port.
 pub(crate) fn targets() -> Vec<Arc<dyn Target>> {
-    let clouds = [
-        Simulated {
-            provider: "digitalocean",
-            keys: &[("api_key", SANDBOX_KEY)],
-            stranger: &[("api_key", "not-a-key")],
-            other: &[("api_key", OTHER_KEY)],
-            list: "droplets.list",
-            page: 200,
-            first_requests: 1,
-            regions: &[],
-            seeds: false,
-            except: &[],
-            kind: PlanKind::Virtual,
-            tcp: false,
-        },
-        Simulated {
-            provider: "vultr",
-            keys: &[("api_key", SANDBOX_KEY)],
-            stranger: &[("api_key", "not-a-key")],
-            other: &[("api_key", OTHER_KEY)],
-            list: "instances.list",
-            page: 500,
-            first_requests: 1,
-            regions: &[],
-            seeds: false,
-            except: &[],
-            kind: PlanKind::Virtual,
-            tcp: false,
-        },
-        Simulated {
-            provider: "vultr",
-            keys: &[("api_key", SANDBOX_KEY)],
-            stranger: &[("api_key", "not-a-key")],
-            other: &[("api_key", OTHER_KEY)],
-            list: "metals.list",
-            page: 500,
-            first_requests: 1,
-            regions: &[],
-            seeds: false,
-            except: &[],
-            kind: PlanKind::BareMetal,
-            tcp: false,
-        },
-        Simulated {
-            provider: "aws",
-            keys: &[("access_key", SANDBOX_AWS_ACCESS_KEY), ("secret_key", SANDBOX_AWS_SECRET_KEY)],
-            stranger: &[("access_key", SANDBOX_AWS_ACCESS_KEY), ("secret_key", "not-the-secret")],
-            other: &[("access_key", OTHER_AWS_ACCESS_KEY), ("secret_key", OTHER_AWS_SECRET_KEY)],
-            list: "ec2.DescribeInstances",
-            page: 1000,
-            first_requests: 1,
-            regions: &["us-east-1"],
-            seeds: true,
-            except: &[],
-            kind: PlanKind::Virtual,
-            tcp: false,
-        },
-        Simulated {
-            provider: "aws",
-            keys: &[("access_key", SANDBOX_AWS_ACCESS_KEY), ("secret_key", SANDBOX_AWS_SECRET_KEY)],
-            stranger: &[("access_key", SANDBOX_AWS_ACCESS_KEY), ("secret_key", "not-the-secret")],
-            other: &[("access_key", OTHER_AWS_ACCESS_KEY), ("secret_key", OTHER_AWS_SECRET_KEY)],
-            list: "ec2.DescribeInstances",
-            page: 1000,
-            first_requests: 1,
-            regions: &["us-east-1"],
-            seeds: true,
-            except: &[],
-            kind: PlanKind::BareMetal,
-            tcp: false,
-        },
-        Simulated {
-            provider: "linode",
-            keys: &[("api_key", SANDBOX_KEY)],
-            stranger: &[("api_key", "not-a-key")],
-            other: &[("api_key", OTHER_KEY)],
-            list: "instances.list",
-            page: 500,
-            first_requests: 1,
-            regions: &[],
-            seeds: false,
-            except: &[],
-            kind: PlanKind::Virtual,
-            tcp: false,
-        },
-        Simulated {
-            provider: "hivelocity",
-            keys: &[("api_key", SANDBOX_KEY)],
-            stranger: &[("api_key", "not-a-key")],
-            other: &[("api_key", OTHER_KEY)],
-            // There are no pages: one of the lists that make up the whole fails instead.
-            list: "devices.list",
-            page: 20,
-            first_requests: 0,
-            regions: &[],
-            seeds: false,
-            except: &[],
-            kind: PlanKind::Virtual,
-            tcp: false,
-        },
-        Simulated {
-            provider: "hivelocity",
-            keys: &[("api_key", SANDBOX_KEY)],
-            stranger: &[("api_key", "not-a-key")],
-            other: &[("api_key", OTHER_KEY)],
-            // There are no pages: one of the lists that make up the whole fails instead.
-            list: "bare_metal_devices.list",
-            page: 20,
-            first_requests: 0,
-            regions: &[],
-            seeds: false,
-            except: &[],
-            kind: PlanKind::BareMetal,
-            tcp: false,
-        },
-        Simulated {
-            provider: "scaleway",
-            keys: &[("api_key", SANDBOX_KEY), ("project_id", SANDBOX_PROJECT)],
-            stranger: &[("api_key", "not-a-key"), ("project_id", SANDBOX_PROJECT)],
-            other: &[("api_key", OTHER_KEY), ("project_id", OTHER_PROJECT)],
-            list: "servers.list",
-            page: 100,
-            // One for each zone.
-            first_requests: 10,
-            regions: &[],
-            seeds: false,
-            except: &[],
-            kind: PlanKind::Virtual,
-            tcp: false,
-        },
-        Simulated {
-            provider: "equinix",
-            keys: &[("api_key", SANDBOX_KEY), ("project_id", SANDBOX_PROJECT)],
-            stranger: &[("api_key", "not-a-key"), ("project_id", SANDBOX_PROJECT)],
-            other: &[("api_key", OTHER_KEY), ("project_id", OTHER_PROJECT)],
-            list: "devices.list",
-            page: 1000,
-            first_requests: 1,
-            regions: &[],
-            seeds: true,
-            except: &[],
-            kind: PlanKind::BareMetal,
-            tcp: false,
-        },
-    ];
-    let over_tcp = clouds.iter().map(|cloud| Simulated { tcp: true, ..*cloud });
-    clouds.iter().copied().chain(over_tcp).map(|cloud| Arc::new(cloud) as Arc<dyn Target>).collect()
+    let mut targets: Vec<Arc<dyn Target>> = Vec::new();
+    for tcp in [false, true] {
+        for entry in capsule_providers::all() {
+            let provider = entry.descriptor.id.as_str();
+            // One without a dialect is missed by `every_provider_has_a_target`.
+            let Some(dialect) = capsule_sim::dialect(provider) else { continue };
+            for listing in dialect.rehearsal().lists {
+                targets.push(Arc::new(Simulated { provider, dialect: dialect.clone(), listing, tcp }));
+            }
+        }
+    }
+    targets
 }
 
-type Keys = &'static [(&'static str, &'static str)];
+type Keys = Vec<(&'static str, &'static str)>;
+
+/// The same settings with a secret that nobody has.
+fn strange(keys: &Keys) -> Keys {
+    let secret = if keys.iter().any(|(key, _)| *key == "secret_key") { "secret_key" } else { "api_key" };
+    keys.iter().map(|(key, value)| (*key, if *key == secret { "not-a-key" } else { value })).collect()
+}
 
 /// The simulator under a clock that nobody waits for, in this process or behind a port of this machine.
-#[derive(Clone, Copy)]
 struct Simulated {
     provider: &'static str,
-    /// Settings that work.
-    keys: Keys,
-    /// Settings with a key that does not.
-    stranger: Keys,
-    /// Settings of another account.
-    other: Keys,
-    /// The operation that lists servers.
-    list: &'static str,
-    /// How many servers a page of it holds.
-    page: usize,
-    /// How many of its requests go well before a later page is asked for.
-    first_requests: u32,
-    /// The regions that the settings name; empty for all.
-    regions: &'static [&'static str],
-    /// Whether many servers are put into the world at once: one call each takes too long there.
-    seeds: bool,
-    except: &'static [(&'static str, &'static str)],
-    /// What is ordered: a target tries one kind, and who sells both has two.
-    kind: PlanKind,
+    dialect: Arc<dyn Dialect>,
+    /// What is ordered is of its kind.
+    listing: &'static Listing,
     tcp: bool,
 }
 
@@ -223,7 +75,7 @@ impl Target for Simulated {
     }
 
     fn name(&self) -> &'static str {
-        match (self.kind, self.tcp) {
+        match (self.kind(), self.tcp) {
             (PlanKind::Virtual, false) => "sim",
             (PlanKind::Virtual, true) => "sim-tcp",
             (PlanKind::BareMetal, false) => "sim-metal",
@@ -232,11 +84,10 @@ impl Target for Simulated {
     }
 
     fn kind(&self) -> PlanKind {
-        self.kind
-    }
-
-    fn except(&self) -> &'static [(&'static str, &'static str)] {
-        self.except
+        match self.listing.kind {
+            MachineKind::Virtual => PlanKind::Virtual,
+            MachineKind::BareMetal => PlanKind::BareMetal,
+        }
     }
 
     async fn ground(&self) -> Result<Ground, Failed> {
@@ -253,14 +104,13 @@ impl Target for Simulated {
             Some(base) => Some(Url::parse(&base)?.join(Url::parse(entry.descriptor.endpoint)?.path())?),
             None => None,
         };
+        let rehearsal = self.dialect.rehearsal();
         let connect = |keys: Keys| {
             let values: BTreeMap<_, _> = keys
-                .iter()
-                .map(|(key, value)| {
-                    ((*key).to_owned(), SettingValue { value: (*value).into(), source: "test".to_owned() })
-                })
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), SettingValue { value: value.into(), source: "test".to_owned() }))
                 .collect();
-            let regions = self.regions.iter().map(|region| (*region).to_owned()).collect();
+            let regions = rehearsal.regions.iter().map(|region| (*region).to_owned()).collect();
             // The simulator sells what a retired provider no longer does.
             let settings =
                 Settings { values, regions, endpoint: endpoint.clone(), force_retired: true, ..Settings::default() };
@@ -268,21 +118,20 @@ impl Target for Simulated {
             (entry.connect)(Connect { settings, transport: transport.clone(), clock: clock.clone(), ledgers })
         };
         Ok(Ground {
-            provider: connect(self.keys).await?,
-            stranger: connect(self.stranger).await?,
-            other: Some(connect(self.other).await?),
+            provider: connect(self.dialect.credentials()).await?,
+            stranger: connect(strange(&self.dialect.credentials())).await?,
+            other: Some(connect(self.dialect.other_credentials()).await?),
             clock,
-            kind: self.kind,
+            kind: self.kind(),
             owner: OwnerId::random(),
             neighbour: OwnerId::random(),
-            page: self.page,
+            page: self.listing.page,
             witness: Box::new(Books {
                 sim,
                 _serving: serving,
                 provider: self.provider.into(),
-                list: self.list,
-                first_requests: self.first_requests,
-                seeds: self.seeds,
+                listing: self.listing,
+                seeds: rehearsal.is_slow,
             }),
         })
     }
@@ -294,8 +143,8 @@ struct Books {
     /// It listens for as long as this lives.
     _serving: Option<Serving>,
     provider: ProviderId,
-    list: &'static str,
-    first_requests: u32,
+    listing: &'static Listing,
+    /// Whether many servers are put into the world at once.
     seeds: bool,
 }
 
@@ -326,8 +175,8 @@ impl Witness for Books {
 
     async fn break_later_pages(&self) -> Result<(), Failed> {
         let what = What::Status { code: 500, after_effect: false };
-        let fault = Fault::once(&self.provider, self.list, what);
-        Ok(self.sim.inject(Fault { skip: self.first_requests, times: None, ..fault })?)
+        let fault = Fault::once(&self.provider, self.listing.operation, what);
+        Ok(self.sim.inject(Fault { skip: self.listing.first_pages, times: None, ..fault })?)
     }
 
     fn is_disposable(&self) -> bool {

@@ -25,8 +25,12 @@ pub fn dialects() -> Vec<Arc<dyn Dialect>> {
     ]
 }
 
+/// The dialect of a provider.
+pub fn dialect(provider: &str) -> Option<Arc<dyn Dialect>> {
+    dialects().into_iter().find(|dialect| dialect.provider().as_str() == provider)
+}
+
 /// What a client of this provider is to set to get into the sandbox: setting to value. Empty for an unknown provider.
 pub fn credentials(provider: &str) -> Vec<(&'static str, &'static str)> {
-    let known = dialects().into_iter().find(|dialect| dialect.provider().as_str() == provider);
-    known.map(|dialect| dialect.credentials()).unwrap_or_default()
+    dialect(provider).map(|dialect| dialect.credentials()).unwrap_or_default()
 }

@@ -186,7 +186,7 @@ fn a_storm_costs_hardly_more_than_a_calm() {
     let ordered = crate::number("CAPSULE_STORM").map_or(SERVERS, |n| usize::try_from(n).unwrap());
     crate::ground();
     println!("cloud         servers  lost requests strays doubles s");
-    for (cloud, create) in crate::CREATES {
+    for (cloud, create) in crate::creates() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // Hivelocity makes several at once by another call.
         let calm = runtime.block_on(storm(cloud, &[create, "compute.batch"], ordered, 0));

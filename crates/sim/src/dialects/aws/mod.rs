@@ -39,7 +39,7 @@ use self::query::Params;
 use self::sigv4::Claim;
 use self::xml::Xml;
 use crate::catalog::{Catalog, Plan};
-use crate::dialect::{Dialect, Mishap};
+use crate::dialect::{Dialect, Listing, Mishap, Rehearsal};
 use crate::limit::{Limit, Shape};
 use crate::machine::{Machine, MachineKind, Pace};
 use crate::wire::{Request, Response};
@@ -241,6 +241,27 @@ impl Dialect for Aws {
 
     fn disk_price(&self, region: &str) -> &'static str {
         data::gp3_in(region)
+    }
+
+    fn other_credentials(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("access_key", OTHER_AWS_ACCESS_KEY), ("secret_key", OTHER_AWS_SECRET_KEY)]
+    }
+
+    fn rehearsal(&self) -> Rehearsal {
+        Rehearsal {
+            create: "ec2.RunInstances",
+            lists: &[
+                Listing { kind: MachineKind::Virtual, operation: "ec2.DescribeInstances", page: 1000, first_pages: 1 },
+                Listing {
+                    kind: MachineKind::BareMetal,
+                    operation: "ec2.DescribeInstances",
+                    page: 1000,
+                    first_pages: 1,
+                },
+            ],
+            regions: &["us-east-1"],
+            is_slow: true,
+        }
     }
 
     fn pace(&self, kind: MachineKind) -> Pace {

@@ -17,7 +17,7 @@ use capsule_core::ProviderId;
 
 use self::answer::{Answer, bad_request, error, invalid, not_found};
 use crate::catalog::Catalog;
-use crate::dialect::{Dialect, Mishap};
+use crate::dialect::{Dialect, Listing, Mishap, Rehearsal};
 use crate::limit::{Limit, Shape, Usage};
 use crate::machine::{MachineKind, Pace};
 use crate::wire::{Request, Response};
@@ -97,6 +97,15 @@ impl Dialect for DigitalOcean {
 
     fn catalog(&self) -> &'static Catalog {
         &catalog::CATALOG
+    }
+
+    fn rehearsal(&self) -> Rehearsal {
+        Rehearsal {
+            create: "droplets.create",
+            lists: &[Listing { kind: MachineKind::Virtual, operation: "droplets.list", page: 200, first_pages: 1 }],
+            regions: &[],
+            is_slow: false,
+        }
     }
 
     fn pace(&self, _kind: MachineKind) -> Pace {

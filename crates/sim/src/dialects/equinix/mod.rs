@@ -19,12 +19,12 @@ use serde_json::json;
 
 use self::answer::{Answer, error, not_found, ok, refused};
 use crate::catalog::{Catalog, Plan};
-use crate::dialect::{Dialect, Mishap};
+use crate::dialect::{Dialect, Listing, Mishap, Rehearsal};
 use crate::invoice::Charge;
 use crate::machine::{MachineKind, Pace};
 use crate::wire::{Request, Response};
 use crate::world::{Account, View};
-use crate::{OTHER_PROJECT, SANDBOX_KEY, SANDBOX_PROJECT};
+use crate::{OTHER_KEY, OTHER_PROJECT, SANDBOX_KEY, SANDBOX_PROJECT};
 
 /// The dialect.
 #[derive(Debug)]
@@ -136,6 +136,19 @@ impl Dialect for Equinix {
 
     fn price(&self, plan: &Plan, region: &str) -> (String, String) {
         catalog::price_in(plan, region)
+    }
+
+    fn other_credentials(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("api_key", OTHER_KEY), ("project_id", OTHER_PROJECT)]
+    }
+
+    fn rehearsal(&self) -> Rehearsal {
+        Rehearsal {
+            create: "devices.create",
+            lists: &[Listing { kind: MachineKind::BareMetal, operation: "devices.list", page: 1000, first_pages: 1 }],
+            regions: &[],
+            is_slow: true,
+        }
     }
 
     fn pace(&self, _kind: MachineKind) -> Pace {

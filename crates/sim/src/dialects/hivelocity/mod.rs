@@ -18,7 +18,7 @@ use capsule_core::ProviderId;
 
 use self::answer::{Answer, described, error};
 use crate::catalog::{Catalog, Plan};
-use crate::dialect::{Dialect, Mishap};
+use crate::dialect::{Dialect, Listing, Mishap, Rehearsal};
 use crate::limit::{Limit, Shape, Usage};
 use crate::machine::{MachineKind, Pace};
 use crate::wire::{Request, Response};
@@ -100,6 +100,24 @@ impl Dialect for Hivelocity {
 
     fn price(&self, plan: &Plan, region: &str) -> (String, String) {
         catalog::price_in(plan, region)
+    }
+
+    fn rehearsal(&self) -> Rehearsal {
+        Rehearsal {
+            create: "compute.create",
+            // There are no pages: one of the lists that make up the whole fails instead.
+            lists: &[
+                Listing { kind: MachineKind::Virtual, operation: "devices.list", page: 20, first_pages: 0 },
+                Listing {
+                    kind: MachineKind::BareMetal,
+                    operation: "bare_metal_devices.list",
+                    page: 20,
+                    first_pages: 0,
+                },
+            ],
+            regions: &[],
+            is_slow: false,
+        }
     }
 
     fn pace(&self, kind: MachineKind) -> Pace {

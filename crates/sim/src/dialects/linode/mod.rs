@@ -19,7 +19,7 @@ use capsule_core::ProviderId;
 
 use self::answer::{Answer, error, invalid, not_found};
 use crate::catalog::{Catalog, Plan};
-use crate::dialect::{Dialect, Mishap};
+use crate::dialect::{Dialect, Listing, Mishap, Rehearsal};
 use crate::limit::{Limit, Shape, Usage};
 use crate::machine::{MachineKind, Pace};
 use crate::wire::{Request, Response};
@@ -127,6 +127,15 @@ impl Dialect for Linode {
 
     fn price(&self, plan: &Plan, region: &str) -> (String, String) {
         catalog::price_in(plan, region)
+    }
+
+    fn rehearsal(&self) -> Rehearsal {
+        Rehearsal {
+            create: "instances.create",
+            lists: &[Listing { kind: MachineKind::Virtual, operation: "instances.list", page: 500, first_pages: 1 }],
+            regions: &[],
+            is_slow: false,
+        }
     }
 
     fn pace(&self, _kind: MachineKind) -> Pace {

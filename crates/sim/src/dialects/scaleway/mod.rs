@@ -22,11 +22,11 @@ use serde_json::json;
 
 use self::answer::{Answer, error, not_found, unknown_resource};
 use crate::catalog::Catalog;
-use crate::dialect::{Dialect, Mishap};
+use crate::dialect::{Dialect, Listing, Mishap, Rehearsal};
 use crate::machine::{MachineKind, Pace};
 use crate::wire::{Request, Response};
 use crate::world::{Account, View};
-use crate::{OTHER_PROJECT, SANDBOX_KEY, SANDBOX_PROJECT};
+use crate::{OTHER_KEY, OTHER_PROJECT, SANDBOX_KEY, SANDBOX_PROJECT};
 
 /// The dialect.
 #[derive(Debug)]
@@ -100,6 +100,20 @@ impl Dialect for Scaleway {
 
     fn credentials(&self) -> Vec<(&'static str, &'static str)> {
         vec![("api_key", SANDBOX_KEY), ("project_id", SANDBOX_PROJECT), ("access_key", iam::SANDBOX_ACCESS_KEY)]
+    }
+
+    fn other_credentials(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("api_key", OTHER_KEY), ("project_id", OTHER_PROJECT)]
+    }
+
+    fn rehearsal(&self) -> Rehearsal {
+        Rehearsal {
+            create: "servers.create",
+            // A first page in each zone.
+            lists: &[Listing { kind: MachineKind::Virtual, operation: "servers.list", page: 100, first_pages: 10 }],
+            regions: &[],
+            is_slow: false,
+        }
     }
 
     /// The first three pass before a server is there: here it is at once, and starts when told to.

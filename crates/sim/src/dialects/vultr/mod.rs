@@ -17,7 +17,7 @@ use capsule_core::ProviderId;
 
 use self::answer::{Answer, bad_request, error, not_found};
 use crate::catalog::{Catalog, Plan};
-use crate::dialect::{Dialect, Mishap};
+use crate::dialect::{Dialect, Listing, Mishap, Rehearsal};
 use crate::limit::{Limit, Shape};
 use crate::machine::{MachineKind, Pace};
 use crate::wire::{Request, Response};
@@ -98,6 +98,18 @@ impl Dialect for Vultr {
 
     fn price(&self, plan: &Plan, region: &str) -> (String, String) {
         catalog::price_in(plan, region)
+    }
+
+    fn rehearsal(&self) -> Rehearsal {
+        Rehearsal {
+            create: "instances.create",
+            lists: &[
+                Listing { kind: MachineKind::Virtual, operation: "instances.list", page: 500, first_pages: 1 },
+                Listing { kind: MachineKind::BareMetal, operation: "metals.list", page: 500, first_pages: 1 },
+            ],
+            regions: &[],
+            is_slow: false,
+        }
     }
 
     fn pace(&self, kind: MachineKind) -> Pace {
