@@ -133,37 +133,27 @@ impl Journal {
     /// `None` when somebody else was faster with the same key.
     async fn try_to_intend(&self, begins: &[Begin], at: Timestamp, lease_until: Timestamp) -> Result<Option<Begun>> {
         let mut tx = self.begin().await?;
-        if let Some(key) = begins.iter().find_map(|begin| begin.key.as_ref()) {
-            let sql = "SELECT id, digest FROM operation WHERE owner = $1 AND idempotency_key = $2 ORDER BY part";
-            let rows = sqlx::query(sql).bind(self.owner.as_str()).bind(&key.key).fetch_all(&mut *tx).await;
-            let rows = rows.map_err(|error| store("read", error))?;
-            if let Some(row) = rows.iter().find(|row| text(row, "digest").ok().as_ref() != Some(&key.digest)) {
-                let message = format!(
-                    "The idempotency key `{}` was used for another request, operation {}.",
-                    key.key,
-                    text(row, "id")?
-                );
-                return Err(Error::new(ErrorKind::Conflict, message).with_hint("Use a new key for a new request."));
-            }
-            if !rows.is_empty() {
-                return rows
-                    .iter()
-                    .map(|row| text(row, "id")?.parse())
-                    .collect::<Result<_>>()
-                    .map(Begun::Before)
-                    .map(Some);
+        let key = begins.iter().find_map(|begin| begin.key.as_ref());
+        if let Some(key) = key {
+            let before = self.under(&mut tx, key).await?;
+            if !before.is_empty() {
+                return Ok(Some(Begun::Before(before)));
             }
         }
         let mut held = Vec::with_capacity(begins.len());
         let intended = |begin: &Begin| Entry { at, event: Event::Intended { intent: begin.intent.clone() } };
         let entries: Vec<Entry> = begins.iter().map(intended).collect();
         let states = entries.iter().map(State::begin).collect::<Result<Vec<_>, _>>()?;
-        if states.iter().any(|state| state.deploy().is_some()) {
-            self.within_budgets(&mut tx, &states, at).await?;
+        if states.iter().any(|state| state.deploy().is_some())
+            && let Err(refusal) = self.within_budgets(&mut tx, &states, at).await
+        {
+            return self.unless_begun(&mut tx, key, refusal).await;
         }
         for ((begin, entry), state) in begins.iter().zip(&entries).zip(states) {
-            if state.intent.is_arrival() {
-                self.refuse_taken_names(&mut tx, &state).await?;
+            if state.intent.is_arrival()
+                && let Err(refusal) = self.refuse_taken_names(&mut tx, &state).await
+            {
+                return self.unless_begun(&mut tx, key, refusal).await;
             }
             if !self.insert(&mut tx, begin, &state, at, lease_until).await? {
                 return Ok(None);
@@ -175,6 +165,35 @@ impl Journal {
         tx.commit().await.map_err(|error| store("write", error))?;
         self.count(events);
         Ok(Some(Begun::New(held)))
+    }
+
+    /// The refusal, unless another process wrote the same key down since it was looked for: then that is what refuses.
+    async fn unless_begun(
+        &self,
+        tx: &mut Transaction<'static, Any>,
+        key: Option<&Key>,
+        refusal: Error,
+    ) -> Result<Option<Begun>> {
+        match key {
+            Some(key) if !self.under(tx, key).await?.is_empty() => Ok(None),
+            _ => Err(refusal),
+        }
+    }
+
+    /// The operations that were begun under a key.
+    async fn under(&self, tx: &mut Transaction<'static, Any>, key: &Key) -> Result<Vec<OperationId>> {
+        let sql = "SELECT id, digest FROM operation WHERE owner = $1 AND idempotency_key = $2 ORDER BY part";
+        let rows = sqlx::query(sql).bind(self.owner.as_str()).bind(&key.key).fetch_all(&mut **tx).await;
+        let rows = rows.map_err(|error| store("read", error))?;
+        if let Some(row) = rows.iter().find(|row| text(row, "digest").ok().as_ref() != Some(&key.digest)) {
+            let message = format!(
+                "The idempotency key `{}` was used for another request, operation {}.",
+                key.key,
+                text(row, "id")?
+            );
+            return Err(Error::new(ErrorKind::Conflict, message).with_hint("Use a new key for a new request."));
+        }
+        rows.iter().map(|row| text(row, "id")?.parse()).collect()
     }
 
     async fn refuse_taken_names(&self, tx: &mut Transaction<'static, Any>, state: &State) -> Result<()> {

@@ -327,6 +327,20 @@ async fn one_idempotency_key_is_one_deploy() {
 }
 
 #[tokio::test]
+async fn orders_of_one_key_at_the_same_time_are_one_deploy() {
+    let bench = Bench::new();
+    let (first, second) = (bench.open().await, bench.open().await);
+    for round in 0..20 {
+        let name = format!("web-{round}");
+        let order = || capsule_engine::DeployRequest { idempotency_key: Some(name.clone()), ..request(&[&name]) };
+        let (a, b) = tokio::join!(first.deploy(order(), &Silent), second.deploy(order(), &Silent));
+        let ids = [a, b].map(|made| made.unwrap()[0].operation.clone());
+        assert_eq!(ids[0], ids[1]);
+        assert_eq!(bench.cloud.living().len(), round + 1);
+    }
+}
+
+#[tokio::test]
 async fn time_out_leaves_it_running_and_resumable() {
     let bench = Bench::new();
     let engine = bench.open().await;
