@@ -48,6 +48,8 @@ pub struct Session {
     database: Option<Database>,
     sandbox: Option<Sim>,
     shared: Arc<Shared>,
+    /// Whose turn it is to ask for a provider's catalogue: many who need one at once ask once.
+    asking: Mutex<HashMap<ProviderId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// A catalogue on disk, with what it depends on beside the key.
@@ -144,7 +146,7 @@ impl Session {
             force_retired: AtomicBool::new(false),
             connected: Mutex::default(),
         });
-        Ok(Session { home, clock, global, config, database, sandbox, shared })
+        Ok(Session { home, clock, global, config, database, sandbox, shared, asking: Mutex::default() })
     }
 
     /// The way out: to the clouds, or to the simulated ones.
@@ -421,6 +423,11 @@ impl Session {
     }
 
     async fn catalog(&self, entry: &'static Entry, refresh: bool) -> Result<Catalog> {
+        let turn = {
+            let mut asking = self.asking.lock().expect("no panic happens under this lock");
+            asking.entry(entry.descriptor.id.clone()).or_default().clone()
+        };
+        let _turn = turn.lock().await;
         let path = self.home.join(&format!("catalog-{}.json", entry.descriptor.id));
         let settings = self.settings(entry)?;
         let endpoint = settings.endpoint.as_ref().map(ToString::to_string);

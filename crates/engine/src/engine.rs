@@ -215,7 +215,7 @@ impl Engine {
         let give_up_at = request.timeout.map(|timeout| later(now, timeout));
         match self.inner.journal.intend(begins.collect(), now, self.inner.lease_from(now)).await? {
             Begun::New(held) => Ok(self.inner.run_all(held, observer, give_up_at).await),
-            Begun::Before(ids) => self.inner.resume(&ids, observer, give_up_at).await,
+            Begun::Before(ids) => self.inner.resume(&ids, observer, give_up_at, Patience::WhileItLives).await,
         }
     }
 
@@ -226,7 +226,7 @@ impl Engine {
     pub async fn destroy(&self, id: &InstanceId, observer: &dyn Observer) -> Result<Outcome> {
         let give_up_at = Some(later(self.inner.clock.now(), DELETE_WITHIN));
         if let Some(open) = self.inner.journal.open_about("destroy", id).await? {
-            return self.inner.resume(&[open], observer, give_up_at).await.and_then(only);
+            return self.inner.resume(&[open], observer, give_up_at, Patience::Once).await.and_then(only);
         }
         let mut server = self.inner.known(id).await?;
         // Once it was shown, its absence after the deletion is no lag, and nobody has to wait for that.
@@ -250,7 +250,7 @@ impl Engine {
     /// [`ErrorKind::NotFound`] or [`ErrorKind::Store`].
     pub async fn resume(&self, id: Option<&OperationId>, observer: &dyn Observer) -> Result<Vec<Outcome>> {
         if let Some(id) = id {
-            return self.inner.resume(std::slice::from_ref(id), observer, None).await;
+            return self.inner.resume(std::slice::from_ref(id), observer, None, Patience::Once).await;
         }
         let mut held = Vec::new();
         loop {
@@ -265,7 +265,7 @@ impl Engine {
         // What is left is held by another process, alive or dead: its lease tells in time.
         let open = self.inner.journal.operations(&OperationFilter { open: true, ..Default::default() }).await?;
         let left: Vec<OperationId> = open.into_iter().map(|row| row.id).filter(|id| !mine.contains(id)).collect();
-        outcomes.extend(self.inner.resume(&left, observer, None).await?);
+        outcomes.extend(self.inner.resume(&left, observer, None, Patience::Once).await?);
         Ok(outcomes)
     }
 
@@ -425,7 +425,7 @@ impl Inner {
         let begin = Begin { id: self.dice.operation_id(), intent, key: None, part: 0 };
         match self.journal.intend(vec![begin], now, self.lease_from(now)).await? {
             Begun::New(held) => only(self.run_all(held, observer, give_up_at).await),
-            Begun::Before(ids) => self.resume(&ids, observer, give_up_at).await.and_then(only),
+            Begun::Before(ids) => self.resume(&ids, observer, give_up_at, Patience::WhileItLives).await.and_then(only),
         }
     }
 
@@ -460,12 +460,13 @@ impl Inner {
         ids: &[OperationId],
         observer: &dyn Observer,
         give_up_at: Option<Timestamp>,
+        patience: Patience,
     ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
         let mut held = Vec::new();
         let take_all = async {
             for id in ids {
-                match self.take(id, observer).await? {
+                match self.take(id, observer, give_up_at, patience).await? {
                     Taken::Held(taken) => held.push(*taken),
                     Taken::Other(row) => {
                         let busy = (!row.state.is_over()).then(|| at_work(&row));
@@ -485,8 +486,14 @@ impl Inner {
         Ok(outcomes)
     }
 
-    /// Takes an operation; waits once for the lease of a process that may be dead.
-    async fn take(&self, id: &OperationId, observer: &dyn Observer) -> Result<Taken> {
+    /// Takes an operation; waits for the lease of a process that may be dead, once or while that process lives.
+    async fn take(
+        &self,
+        id: &OperationId,
+        observer: &dyn Observer,
+        give_up_at: Option<Timestamp>,
+        patience: Patience,
+    ) -> Result<Taken> {
         let mut lease_until = None;
         loop {
             let now = self.clock.now();
@@ -494,11 +501,16 @@ impl Inner {
                 return Ok(Taken::Held(Box::new(held)));
             }
             let row = self.stored(id).await?;
-            if row.state.is_over() || lease_until.is_some_and(|seen| row.lease_until > seen) {
+            let is_enough = match patience {
+                Patience::Once => lease_until.is_some_and(|seen| row.lease_until > seen),
+                Patience::WhileItLives => give_up_at.is_some_and(|at| now >= at),
+            };
+            if row.state.is_over() || is_enough {
                 return Ok(Taken::Other(Box::new(row)));
             }
+            let is_news = lease_until.is_none();
             lease_until = Some(row.lease_until);
-            for member in &row.state.members {
+            for member in row.state.members.iter().filter(|_| is_news) {
                 observer.on(&Update {
                     operation: id.clone(),
                     name: member.name.clone(),
@@ -508,7 +520,12 @@ impl Inner {
                     at: now,
                 });
             }
-            let wait = Duration::try_from(row.lease_until.duration_since(now)).unwrap_or_default();
+            let lease = Duration::try_from(row.lease_until.duration_since(now)).unwrap_or_default();
+            let wait = match patience {
+                Patience::Once => lease,
+                // It may be done long before.
+                Patience::WhileItLives => lease.min(LOOK_AGAIN),
+            };
             self.clock.sleep(wait + Duration::from_millis(1)).await;
         }
     }
@@ -561,6 +578,18 @@ impl Inner {
         outcomes
     }
 }
+
+/// How long to wait for an operation that another process may be working on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// For its lease to run out. If it is renewed instead, the process lives, and goes on alone.
+    Once,
+    /// Until it is done, or dies: whoever asks for the same a second time wants what comes of it.
+    WhileItLives,
+}
+
+/// How often to look whether another process is done.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What was asked for, as a short text: the same for the same request. Prices are left out, they change meanwhile.
 fn digest(request: &DeployRequest) -> String {

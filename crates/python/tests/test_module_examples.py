@@ -66,10 +66,10 @@ def test_the_providers_joined_words_are_understood_from_list_to_inventory(
     node = XNodeManager().deploy_xnode("web", "ewr", provider="vultr")
     inventory = XNodeInventory()
     inventory.add_xnode(node, "vultr", cost_hourly=0.018)
-    assert (node.status, inventory.get_total_cost()["hourly"]) == ("active/running/ok", 0.018)
+    assert (node.status, inventory.get_total_cost()["hourly"]) == ("active", 0.018)
     assert XNodeManager().stop_xnode("web")
     assert inventory.reconcile(manager) == {"updated": [node.id], "unchanged": [], "missing": [], "unasked": []}
-    assert (inventory.list_all()[0]["status"], inventory.get_total_cost()["hourly"]) == ("active/stopped/ok", 0.0)
+    assert (inventory.list_all()[0]["status"], inventory.get_total_cost()["hourly"]) == ("stopped", 0.0)
     with pytest.raises(ResourceNotFoundError, match="nope") as refused:
         XNodeManager().get_xnode_status("nope")
     assert refused.value.status_code == 404
