@@ -165,13 +165,21 @@ def test_a_list_of_several_pages_is_whole(sandbox):
     assert len(scw.block.list_volumes_all(include_deleted=False, page_size=50)) == 120
 
 
-def test_what_was_consumed_is_read_by_the_sdk(sandbox):
+def test_what_was_consumed_is_read_by_the_sdk(sandbox, wait_until):
     """No description of billing exists, so the SDK alone judges its shape."""
     scw = Scaleway(sandbox["scaleway"])
-    scw.create("costly")
-    consumed = scw.billing.list_consumptions_all(project_id=PROJECT)
-    (server,) = [one for one in consumed if one.resource_name == "costly"]
-    assert (server.product_name, server.project_id, server.unit, server.billed_quantity) == (TYPE, PROJECT, "hour", "1")
+    made = scw.create("costly")
+
+    def consumed():
+        listed = scw.billing.list_consumptions_all(project_id=PROJECT)
+        return {one.product_name: one for one in listed if one.resource_name == "costly"}
+
+    # Until it is started, only its volume costs.
+    assert set(consumed()) == {"Block Storage"}
+    scw.instance.server_action(server_id=made.id, action=ServerAction.POWERON)
+    wait_until("the server to cost", lambda: TYPE in consumed())
+    server = consumed()[TYPE]
+    assert (server.project_id, server.unit, server.billed_quantity) == (PROJECT, "hour", "1")
     assert (server.value.currency_code, server.value.units, server.value.nanos) == ("EUR", 0, 8_800_000)
 
 
