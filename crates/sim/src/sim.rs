@@ -166,7 +166,8 @@ impl Sim {
             memory_mib: plan.map_or(0, |plan| plan.memory_mib),
             disk_gib: plan.map_or(0, |plan| plan.disk_gib),
             vcpus: plan.map_or(0, |plan| plan.vcpus),
-            is_x86_64: image.is_none_or(|image| image.arch == "x86_64"),
+            // `any` stands for an image with builds of which the vendor picks the right one.
+            is_x86_64: image.is_none_or(|image| matches!(image.arch, "x86_64" | "any")),
             troubles: troubles.to_vec(),
         };
         Ok(Some(Guest::new(machine, around)))

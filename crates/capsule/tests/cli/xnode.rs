@@ -47,6 +47,15 @@ fn says(run: &Run, words: &[&str]) {
     }
 }
 
+/// Where an image is built for several processors, the vendor picks the right one.
+#[test]
+fn an_image_of_several_builds_carries_an_xnode() {
+    let program = Program::new();
+    let args = ["-o", "json", "deploy", "node", "--provider", "scaleway", "--min-memory", "4", "--owner", OWNER];
+    let run = sandbox(&program, &args).exits(0).json();
+    assert_eq!(stages(&run["outcomes"][0]).last(), Some(&"healthy"), "{run}");
+}
+
 fn log_in(program: &Program, which: usize, owner: &str) -> Run {
     let (domain, at, signature) = SIGNED[which];
     std::fs::create_dir_all(program.home()).unwrap();
