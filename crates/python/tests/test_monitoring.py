@@ -3,6 +3,7 @@
 import dataclasses
 import http.server
 import json
+import re
 import logging
 import math
 import stat
@@ -533,7 +534,8 @@ def test_defect_29_a_webhook_that_is_gone_does_not_end_the_watching(
     world.system.config.webhook_alerts, world.system.config.webhook_url = True, hook.url
     hook.server.server_close()
     assert world.check(DOWN).status == HealthStatus.UNHEALTHY
-    assert "`webhook_url` cannot be reached (ConnectionRefusedError)" in caplog.text
+    # Refused, or reset where the system had taken the connection already.
+    assert re.search(r"`webhook_url` cannot be reached \(Connection(Refused|Reset)Error\)", caplog.text)
     assert "s3cret" not in caplog.text
 
 
