@@ -62,14 +62,15 @@ fn worlds_hold() {
     let crowd = number("CAPSULE_CROWD").unwrap_or(1);
     let clock = capsule_core::SystemClock;
     let began = clock.now();
-    let (sum, violated) = search(first, worlds, intents.unwrap_or(u64::MAX), crowd, Sabotage::Nothing);
+    let any = Sought { sabotage: Sabotage::Nothing, words: "" };
+    let (sum, violated) = search(first, worlds, intents.unwrap_or(u64::MAX), crowd, any);
     println!(
         "{sum} in {:.0} s: {} violations",
         clock.now().duration_since(began).as_secs_f64(),
         u8::from(violated.is_some())
     );
     if let Some((plan, story)) = violated {
-        let (plan, story) = shrink(plan, story, Sabotage::Nothing);
+        let (plan, story) = shrink(plan, story, any);
         panic!("{}", tell(&plan, &story));
     }
     assert!(sum.faults > 0 && sum.crashes > 0 && sum.servers > 0, "nothing went wrong, so nothing was tried");
@@ -103,24 +104,39 @@ fn what_only_its_order_showed_is_not_gone_when_that_is_done() {
 
 #[test]
 fn without_adoption_there_are_doubles() {
-    assert!(noticed(Sabotage::Blind).contains("at one time"));
+    noticed(Sabotage::Blind, "at one time");
 }
 
 #[test]
 fn a_post_that_is_sent_again_is_noticed() {
-    assert!(noticed(Sabotage::SendsAgain).contains("at one time"));
-}
-
-/// What is found within a few hundred worlds.
-fn noticed(sabotage: Sabotage) -> String {
-    let (_, violated) = search(1, 400, u64::MAX, 1, sabotage);
-    let (plan, story) = violated.unwrap_or_else(|| panic!("{sabotage:?} goes unnoticed"));
-    shrink(plan, story, sabotage).1.violations.join("\n")
+    noticed(Sabotage::SendsAgain, "at one time");
 }
 
 #[test]
 fn claims_without_a_guard_are_noticed() {
-    assert!(noticed(Sabotage::Unguarded).contains("took its operation"));
+    noticed(Sabotage::Unguarded, "took its operation");
+}
+
+/// Asserts that a sabotage is told in these words within a few hundred worlds, and still is in the smallest of them. Others
+/// may be told beside it: which world comes first is up to the threads.
+fn noticed(sabotage: Sabotage, words: &'static str) {
+    let sought = Sought { sabotage, words };
+    let (_, violated) = search(1, 400, u64::MAX, 1, sought);
+    let (plan, story) = violated.unwrap_or_else(|| panic!("{sabotage:?} goes unnoticed"));
+    assert!(sought.found(&shrink(plan, story, sought).1));
+}
+
+/// What is looked for in worlds: a violation in whose text these words stand, under a sabotage.
+#[derive(Debug, Clone, Copy)]
+struct Sought {
+    sabotage: Sabotage,
+    words: &'static str,
+}
+
+impl Sought {
+    fn found(self, story: &Story) -> bool {
+        story.violations.iter().any(|violation| violation.contains(self.words))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -148,8 +164,8 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("it is a number"))
 }
 
-/// Lives through worlds from a seed on, until something is violated or there were as many worlds or intents as wanted.
-fn search(first: u64, worlds: u64, intents: u64, crowd: u64, sabotage: Sabotage) -> (Sum, Option<(Plan, Story)>) {
+/// Lives through worlds from a seed on, until what is sought is found or there were as many worlds or intents as wanted.
+fn search(first: u64, worlds: u64, intents: u64, crowd: u64, sought: Sought) -> (Sum, Option<(Plan, Story)>) {
     let (next, over) = (AtomicU64::new(first), AtomicBool::new(false));
     let (sum, violated) = (Mutex::new(Sum::default()), Mutex::new(None));
     let ground = ground();
@@ -162,7 +178,7 @@ fn search(first: u64, worlds: u64, intents: u64, crowd: u64, sabotage: Sabotage)
                         break;
                     }
                     let plan = Plan::draw(seed, &ground.clouds, crowd);
-                    let story = block_on(&plan, sabotage, false);
+                    let story = block_on(&plan, sought.sabotage, false);
                     let mut sum = sum.lock().unwrap();
                     sum.worlds += 1;
                     sum.intents += story.intents;
@@ -173,7 +189,7 @@ fn search(first: u64, worlds: u64, intents: u64, crowd: u64, sabotage: Sabotage)
                     if sum.worlds.is_multiple_of(PROGRESS) {
                         println!("up to seed {seed}: {sum}");
                     }
-                    if !story.violations.is_empty() {
+                    if sought.found(&story) {
                         *violated.lock().unwrap() = Some((plan, story));
                     }
                     if violated.lock().unwrap().is_some() || sum.intents as u64 >= intents {
@@ -186,12 +202,12 @@ fn search(first: u64, worlds: u64, intents: u64, crowd: u64, sabotage: Sabotage)
     (sum.into_inner().unwrap(), violated.into_inner().unwrap())
 }
 
-/// The smallest plan that still violates something.
-fn shrink(mut plan: Plan, mut story: Story, sabotage: Sabotage) -> (Plan, Story) {
+/// The smallest plan that still violates what is sought.
+fn shrink(mut plan: Plan, mut story: Story, sought: Sought) -> (Plan, Story) {
     'smaller: loop {
         for smaller in plan.smaller() {
-            let found = block_on(&smaller, sabotage, false);
-            if !found.violations.is_empty() {
+            let found = block_on(&smaller, sought.sabotage, false);
+            if sought.found(&found) {
                 (plan, story) = (smaller, found);
                 continue 'smaller;
             }
