@@ -401,6 +401,13 @@ async fn lists_span_regions_and_fail_whole() {
 }
 
 #[tokio::test]
+async fn a_region_that_the_vendor_garbles_is_not_called_the_users() {
+    let regions = "<R><regionInfo><item><regionName>no such thing</regionName></item></regionInfo></R>";
+    let failed = driver(&Script::new(&[("DescribeRegions", 200, regions)]), &[]).list(&Scope::All).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Protocol, "{failed}");
+}
+
+#[tokio::test]
 async fn lists_follow_the_token() {
     let first = server("i-1", 16, "").replace("</R>", "<nextToken>more</nextToken></R>");
     let second = server("i-2", 80, "");

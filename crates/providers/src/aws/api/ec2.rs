@@ -4,7 +4,7 @@ use capsule_core::http::{Call, Lane, page};
 use capsule_core::{Bodied, Error, ErrorKind, RawBody, Result, Tags};
 use serde::Deserialize;
 
-use super::{Answer, Api, DESCRIBE, END, ROOT_DISK, RUN};
+use super::{Answer, Api, DESCRIBE, END, ROOT_DISK, RUN, is_region};
 use crate::aws::query::{Form, or_default, parsed};
 
 const VERSION: &str = "2016-11-15";
@@ -423,6 +423,10 @@ impl Api {
     pub(in crate::aws) async fn describe_regions(&self, region: &str) -> Result<Vec<Region>> {
         let answer = self.ec2(region, look("ec2.DescribeRegions"), form("DescribeRegions")).await?;
         let regions = answer.read::<Set<Region>>()?.set;
+        // Lists ask each of them: what is none here was nobody's input.
+        if let Some(odd) = regions.iter().find(|region| !is_region(&region.region_name)) {
+            return Err(answer.reply.protocol(format!("a region called `{}`", odd.region_name)));
+        }
         let enabled = |region: &Region| region.opt_in_status.as_deref() != Some("not-opted-in");
         Ok(regions.into_iter().filter(enabled).collect())
     }

@@ -138,8 +138,7 @@ impl Api {
     }
 
     fn connect(&self, service: Service, region: &str) -> Result<Client> {
-        // The region becomes a part of the host: nothing but a region's letters may get there.
-        if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        if !is_region(region) {
             return Err(Error::new(ErrorKind::Invalid, format!("`{region}` is not an AWS region."))
                 .with_provider(convert::PROVIDER)
                 .with_hint("Regions look like eu-central-1; `capsule regions --provider aws` shows them."));
@@ -197,4 +196,9 @@ impl Answer {
     fn unreadable(&self, error: &dyn fmt::Display) -> Error {
         self.reply.protocol(format!("an answer that Capsule cannot read ({error})"))
     }
+}
+
+/// Whether a text may be a region. It becomes a part of the host: nothing but a region's letters may get there.
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
