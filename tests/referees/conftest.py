@@ -12,14 +12,14 @@ import boto3
 import pytest
 
 from contract import Contract
-from processes import CONTRACTS, HERE, TARGET, free_port, program, running
+from processes import CONTRACTS, HERE, TARGET, Driver, free_port, program, running
 from recorder import Recorder
 
 TABLES = pytest.StashKey[list]()
 
 
 @contextlib.contextmanager
-def prism(provider, log, upstream=None):
+def described(provider, log, upstream=None):
     """Prism on a vendor's description, with a recorder in front of it.
 
     Alone it answers from the description's examples and refuses what breaks it. With an `upstream` it passes requests
@@ -42,14 +42,46 @@ def prism(provider, log, upstream=None):
 def prism_mock(tmp_path_factory):
     """`prism_mock(provider)`: a vendor played by Prism from the description's examples."""
     with contextlib.ExitStack() as stack:
-        yield lambda provider: stack.enter_context(prism(provider, tmp_path_factory.mktemp("prism") / "log"))
+        yield lambda provider: stack.enter_context(described(provider, tmp_path_factory.mktemp("prism") / "log"))
+
+
+@pytest.fixture(scope="module")
+def prism(prism_mock, request):
+    """The vendor that the file names as its `PROVIDER`."""
+    return prism_mock(request.module.PROVIDER)
+
+
+@pytest.fixture
+def connect(prism, request):
+    """A driver that asks it, with the file's `SETTINGS` and `BASE` path; a fresh one, which has learnt nothing yet."""
+    file = request.module
+    return lambda: Driver(file.PROVIDER, prism.url + file.BASE, file.SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def seen(prism, table, request):
+    """Operation -> how many requests Prism found valid, over all tests of a file."""
+    counts = {}
+    yield counts
+    lines = [f"{request.module.PROVIDER}: requests that passed the vendor's description"]
+    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
+
+
+@pytest.fixture
+def judged(prism, seen):
+    """After the test: no request broke the description."""
+    yield
+    assert prism.exchanges, "nothing was sent"
+    assert not prism.violations(), "\n".join(prism.violations())
+    for exchange in prism.exchanges:
+        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
 @pytest.fixture
 def prism_proxy(tmp_path):
     """`prism_proxy(provider, upstream)`: Prism between a client and a simulator."""
     with contextlib.ExitStack() as stack:
-        yield lambda provider, upstream: stack.enter_context(prism(provider, tmp_path / "prism.log", upstream))
+        yield lambda provider, upstream: stack.enter_context(described(provider, tmp_path / "prism.log", upstream))
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,12 @@
 """DigitalOcean's own description, served by Prism, judges every request of our driver; the driver reads its answers."""
 
-import re
-
 import pytest
 
-from processes import ROOT, Driver
+from vendors import KEY, OWNER, TOKEN, on, ordered, posted, written_calls
 
 PROVIDER = "digitalocean"
-OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
+BASE, SETTINGS = "/v2", {"api_key": "not-a-real-key"}
 ID = "digitalocean/nyc3/3164444"
-# A real key's shape; the private half was never kept.
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 # What the examples call the droplets of a create.
 ONE, SEVERAL = ["example.com"], ["sub-01.example.com", "sub-02.example.com"]
 
@@ -20,17 +16,9 @@ def order(names, **changes):
         "plan": "s-1vcpu-1gb",
         "region": "nyc3",
         "image": "ubuntu-24-04-x64",
-        "disk_gib": None,
         "ssh_keys": [{"public": KEY}, {"existing": "289794"}],
-        "user_data": "#cloud-config\nruncmd:\n  - touch /opt/here\n",
-        "tags": {"env": "test", "team": "a/b c"},
     }
-    return {"order": {"token": TOKEN, "owner": OWNER, "names": names, "spec": {**spec, **changes}}}
-
-
-def on(operation):
-    """Fits requests of one operation, written as in the description: `GET /v2/droplets`."""
-    return lambda asked, _body, _query: str(asked) == operation
+    return ordered(names, **{**spec, **changes})
 
 
 def several(operation, body, _query):
@@ -65,36 +53,6 @@ def done(answer):
 ALWAYS = [(lambda *_: True, whole)]
 FINISHING = [(on("POST /v2/droplets/{droplet_id}/actions"), under_way), (on("GET /v2/actions/{action_id}"), done)]
 BATCH = [(several, example("Multiple Droplet Create Response"))]
-
-
-@pytest.fixture(scope="module")
-def prism(prism_mock):
-    return prism_mock(PROVIDER)
-
-
-@pytest.fixture
-def connect(prism):
-    # A driver for each test: its rate limits start full, and it has learnt nothing yet.
-    return lambda: Driver(PROVIDER, f"{prism.url}/v2", {"api_key": "not-a-real-key"})
-
-
-@pytest.fixture(scope="module")
-def seen(prism, table):
-    """Operation -> how many requests Prism found valid, over all tests of this file."""
-    counts = {}
-    yield counts
-    lines = ["DigitalOcean: requests that passed the vendor's description"]
-    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
-
-
-@pytest.fixture
-def judged(prism, seen):
-    """After the test: no request broke the description."""
-    yield
-    assert prism.exchanges, "nothing was sent"
-    assert not prism.violations(), "\n".join(prism.violations())
-    for exchange in prism.exchanges:
-        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
 def left_key(answer):
@@ -149,13 +107,7 @@ def test_every_request_is_valid(name, prism, connect, judged):
 def test_a_request_that_breaks_the_description_is_noticed(prism):
     """The referee itself: without this, a silent Prism would let everything pass."""
     prism.script()
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
-    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
-    connection.request("POST", "/v2/droplets", '{"name": 3, "size": "s-1vcpu-1gb"}', headers)
-    assert connection.getresponse().status == 422
-    connection.close()
+    assert posted(prism, "/v2/droplets", '{"name": 3, "size": "s-1vcpu-1gb"}', "Authorization") == 422
     assert len(prism.violations()) == 1
 
 
@@ -221,10 +173,5 @@ def test_every_example_answer_is_read(name, prism, connect):
 
 def test_every_call_in_the_driver_is_judged(prism):
     """A call that is added to the driver must be added here."""
-    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
-    calls = re.findall(r'Call::(get|post|put|patch|delete)\(\s*"[\w.]+",\s*(?:format!\()?"([^"]+)"', source)
-    assert len(calls) == source.count("Call::get(") + sum(
-        source.count(f"Call::{method}(") for method in ("post", "put", "patch", "delete")
-    ), "a call is written in a way that this test does not understand"
-    sent = {str(prism.contract.operation(method.upper(), "/v2" + re.sub(r"\{\w*\}", "1", path))) for method, path in calls}
+    sent = {str(prism.contract.operation(method, "/v2" + path)) for method, path in written_calls(PROVIDER)}
     assert sent == set(REACHED_BY)

@@ -8,9 +8,10 @@ import azure.core.exceptions
 import pydo
 import pytest
 
+from vendors import KEY
+
 # pydo refuses plain http unless each call says otherwise.
 PLAIN = {"enforce_https": False}
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 SPEC = {"region": "nyc3", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64"}
 
 

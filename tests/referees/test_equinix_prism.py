@@ -1,19 +1,15 @@
 """Equinix Metal's own description, served by Prism, judges every request of our driver; the driver reads its answers."""
 
-import http.client
-import re
-
 import pytest
 
-from processes import ROOT, Driver
+from vendors import KEY, OWNER, TOKEN, on, ordered, posted, written_calls
 
 PROVIDER = "equinix"
-OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
 PROJECT = "5a4d0000-0000-4000-8000-000000000001"
+# Prism leaves the base path `/metal/v1` out.
+BASE, SETTINGS = "", {"api_key": "not-a-real-key", "project_id": PROJECT}
 UUID = "5b6f0e3c-1c52-4d1e-9a57-0d8e0a4b7f11"
 ID = f"equinix/da/{UUID}"
-# A real key's shape; the private half was never kept.
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 
 
 def order(**changes):
@@ -21,17 +17,9 @@ def order(**changes):
         "plan": "c3.small.x86",
         "region": "da",
         "image": "ubuntu_24_04",
-        "disk_gib": None,
         "ssh_keys": [{"public": KEY}, {"existing": UUID}],
-        "user_data": "#cloud-config\nruncmd:\n  - touch /opt/here\n",
-        "tags": {"env": "test", "team": "a/b c"},
     }
-    return {"order": {"token": TOKEN, "owner": OWNER, "names": ["web-1"], "spec": {**spec, **changes}}}
-
-
-def on(operation):
-    """Fits requests of one operation, written as in the description: `GET /locations/metros`."""
-    return lambda asked, _body, _query: str(asked) == operation
+    return ordered(["web-1"], **{**spec, **changes})
 
 
 def state(word):
@@ -54,36 +42,6 @@ def counted(answer):
     """Prism's example of any text is the word `string`."""
     for usage in answer["usages"]:
         usage["total"] = "1.50"
-
-
-@pytest.fixture(scope="module")
-def prism(prism_mock):
-    return prism_mock(PROVIDER)
-
-
-@pytest.fixture
-def connect(prism):
-    # A driver for each test: it has learnt nothing yet. Prism leaves the base path `/metal/v1` out.
-    return lambda: Driver(PROVIDER, prism.url, {"api_key": "not-a-real-key", "project_id": PROJECT})
-
-
-@pytest.fixture(scope="module")
-def seen(prism, table):
-    """Operation -> how many requests Prism found valid, over all tests of this file."""
-    counts = {}
-    yield counts
-    lines = ["Equinix Metal: requests that passed the vendor's description"]
-    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
-
-
-@pytest.fixture
-def judged(prism, seen):
-    """After the test: no request broke the description."""
-    yield
-    assert prism.exchanges, "nothing was sent"
-    assert not prism.violations(), "\n".join(prism.violations())
-    for exchange in prism.exchanges:
-        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
 # Every call of the trait, in every state that makes the driver send something else.
@@ -130,11 +88,7 @@ def test_every_page_is_asked_for(prism, connect):
 def test_a_request_that_breaks_the_description_is_noticed(prism):
     """The referee itself: without this, a silent Prism would let everything pass."""
     prism.script()
-    connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
-    headers = {"X-Auth-Token": "k", "Content-Type": "application/json"}
-    connection.request("POST", f"/projects/{PROJECT}/devices", '{"metro": "da", "plan": 3}', headers)
-    assert connection.getresponse().status == 422
-    connection.close()
+    assert posted(prism, f"/projects/{PROJECT}/devices", '{"metro": "da", "plan": 3}', "X-Auth-Token") == 422
     assert len(prism.violations()) == 1
 
 
@@ -198,10 +152,5 @@ def test_a_refused_order_is_sent_once(status, times, prism, connect):
 
 def test_every_call_in_the_driver_is_judged(prism):
     """A call that is added to the driver must be added here."""
-    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
-    calls = re.findall(r'Call::(get|post|put|patch|delete)\(\s*"[\w.]+",\s*(?:format!\()?"([^"]+)"', source)
-    assert len(calls) == len(re.findall(r"Call::(?:get|post|put|patch|delete)\(", source)), (
-        "a call is written in a way that this test does not understand"
-    )
-    sent = {str(prism.contract.operation(method.upper(), re.sub(r"\{\w*\}", "1", path))) for method, path in calls}
+    sent = {str(prism.contract.operation(method, path)) for method, path in written_calls(PROVIDER)}
     assert sent == set(REACHED_BY)

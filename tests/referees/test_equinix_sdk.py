@@ -17,10 +17,11 @@ from equinix_metal.api import (
 from equinix_metal.exceptions import ApiException, NotFoundException, UnauthorizedException
 from equinix_metal.models import CreateDeviceRequest, DeviceActionInput, DeviceCreateInMetroInput, SSHKeyCreateInput
 
+from vendors import KEY
+
 PROJECT = "5a4d0000-0000-4000-8000-000000000001"
 OTHER_PROJECT = "5a4d0000-0000-4000-8000-000000000002"
 NOWHERE = "00000000-0000-4000-8000-000000000000"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 PLAN, SYSTEM, METRO = "c3.small.x86", "ubuntu_24_04", "da"
 WHOLE = ["plan", "metro", "operating_system"]
 

@@ -4,37 +4,20 @@ No client that we did not write exists for Hivelocity, and the description has n
 them up from the schemas. It drops the base path `/api/v2`.
 """
 
-import http.client
-
 import pytest
 
-from processes import ROOT, Driver
+from vendors import KEY, OWNER, TOKEN, on, ordered, posted, source
 
 PROVIDER = "hivelocity"
-OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
+BASE, SETTINGS = "", {"api_key": "not-a-real-key"}
 ID = "hivelocity/NYC1/41007"
-# A real key's shape; the private half was never kept.
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 # How many calls the driver's api.rs writes; the five of a collection of servers stand for two operations each.
 CALLS_IN_THE_DRIVER = 20
 
 
 def order(names, **changes):
-    spec = {
-        "plan": "2379",
-        "region": "NYC1",
-        "image": "Ubuntu 24.04 (VPS)",
-        "disk_gib": None,
-        "ssh_keys": [{"public": KEY}],
-        "user_data": "#cloud-config\nruncmd:\n  - touch /opt/here\n",
-        "tags": {"env": "test", "team": "a/b c"},
-    }
-    return {"order": {"token": TOKEN, "owner": OWNER, "names": names, "spec": {**spec, **changes}}}
-
-
-def on(operation):
-    """Fits requests of one operation, written as in the description: `GET /device/{deviceId}`."""
-    return lambda asked, _body, _query: str(asked) == operation
+    spec = {"plan": "2379", "region": "NYC1", "image": "Ubuntu 24.04 (VPS)"}
+    return ordered(names, **{**spec, **changes})
 
 
 def code(operation, status):
@@ -60,36 +43,6 @@ PAST = [
 ]
 ON = state(spsStatus="IN_USE", powerStatus="ON", hasCancellation=False, isReload=False)
 OFF = state(spsStatus="IN_USE", powerStatus="OFF", hasCancellation=False, isReload=False)
-
-
-@pytest.fixture(scope="module")
-def prism(prism_mock):
-    return prism_mock(PROVIDER)
-
-
-@pytest.fixture
-def connect(prism):
-    # A driver for each test: its rate limits start full, and it has learnt nothing yet.
-    return lambda: Driver(PROVIDER, prism.url, {"api_key": "not-a-real-key"})
-
-
-@pytest.fixture(scope="module")
-def seen(prism, table):
-    """Operation -> how many requests Prism found valid, over all tests of this file."""
-    counts = {}
-    yield counts
-    lines = ["Hivelocity: requests that passed the vendor's description"]
-    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
-
-
-@pytest.fixture
-def judged(prism, seen):
-    """After the test: no request broke the description."""
-    yield
-    assert prism.exchanges, "nothing was sent"
-    assert not prism.violations(), "\n".join(prism.violations())
-    for exchange in prism.exchanges:
-        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
 # Every call of the trait, in every state that makes the driver send something else.
@@ -138,13 +91,9 @@ def test_a_server_not_shown_yet_is_followed_by_its_order(prism, connect, judged)
 def test_a_request_that_breaks_the_description_is_noticed(prism):
     """The referee itself: without this, a silent Prism would let everything pass."""
     prism.script()
-    headers = {"X-API-KEY": "k", "Content-Type": "application/json"}
     for path, body in (("/compute/", '{"productId": "2379", "hostname": "x"}'), ("/device/1/power", None)):
-        connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
-        connection.request("POST", path, body, headers)
         # Where the description has a 400 Prism takes that one; a driver whose call is refused fails its test as well.
-        assert connection.getresponse().status == (400 if body else 422)
-        connection.close()
+        assert posted(prism, path, body, "X-API-KEY") == (400 if body else 422)
     assert len(prism.violations()) == 2, prism.exchanges
 
 
@@ -221,7 +170,7 @@ def test_every_described_answer_is_read(name, prism, connect):
 
 def test_every_call_in_the_driver_is_judged(prism, seen):
     """A call that is added to the driver must be added here."""
-    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
-    written = sum(source.count(f"Call::{method}(") for method in ("get", "post", "put", "patch", "delete"))
+    text = source(PROVIDER)
+    written = sum(text.count(f"Call::{method}(") for method in ("get", "post", "put", "patch", "delete"))
     assert written == CALLS_IN_THE_DRIVER, "count anew, and add what is new to REACHED_BY"
     assert set(seen) == set(REACHED_BY) | FOLLOWED

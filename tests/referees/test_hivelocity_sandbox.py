@@ -9,7 +9,8 @@ import urllib.request
 
 import pytest
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
+from vendors import KEY
+
 VPS = {"productId": 2379, "locationName": "NYC1", "osName": "Ubuntu 24.04 (VPS)", "period": "hourly"}
 METAL = {"productId": 504, "locationName": "TPA1", "osName": "Ubuntu 24.04", "period": "hourly"}
 

@@ -10,7 +10,8 @@ from libcloud.common.types import InvalidCredsError, LibcloudError
 from libcloud.compute.base import NodeState
 from libcloud.compute.drivers.linode import LinodeNodeDriver
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
+from vendors import KEY
+
 TYPE, REGION, IMAGE = "g6-nanode-1", "us-ord", "linode/ubuntu24.04"
 USER_DATA = base64.b64encode(b"#cloud-config\n").decode()
 PASSWORD = "a-Long-enough-0123456789"

@@ -1,17 +1,13 @@
 """Linode's own description, served by Prism, judges every request of our driver; the driver reads its answers."""
 
-import http.client
-import re
-
 import pytest
 
-from processes import ROOT, Driver
+from vendors import KEY, OWNER, TOKEN, on, ordered, posted, written_calls
 
 PROVIDER = "linode"
-OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
+# Prism leaves the base path `/v4` out.
+BASE, SETTINGS = "", {"api_key": "not-a-real-key"}
 ID = "linode/us-east/123"
-# A real key's shape; the private half was never kept.
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 INSTANCE = "/linode/instances/{linodeId}"
 
 
@@ -20,17 +16,9 @@ def order(**changes):
         "plan": "g6-standard-1",
         "region": "us-east",
         "image": "linode/ubuntu24.04",
-        "disk_gib": None,
         "ssh_keys": [{"public": KEY}, {"existing": "exampleUser"}],
-        "user_data": "#cloud-config\nruncmd:\n  - touch /opt/here\n",
-        "tags": {"env": "test", "team": "a/b c"},
     }
-    return {"order": {"token": TOKEN, "owner": OWNER, "names": ["web-1"], "spec": {**spec, **changes}}}
-
-
-def on(operation):
-    """Fits requests of one operation, written as in the description: `GET /regions`."""
-    return lambda asked, _body, _query: str(asked) == operation
+    return ordered(["web-1"], **{**spec, **changes})
 
 
 def state(status):
@@ -40,36 +28,6 @@ def state(status):
 
 def restricted(answer):
     answer["restricted"] = True
-
-
-@pytest.fixture(scope="module")
-def prism(prism_mock):
-    return prism_mock(PROVIDER)
-
-
-@pytest.fixture
-def connect(prism):
-    # A driver for each test: its rate limits start full. Prism leaves the base path `/v4` out.
-    return lambda: Driver(PROVIDER, prism.url, {"api_key": "not-a-real-key"})
-
-
-@pytest.fixture(scope="module")
-def seen(prism, table):
-    """Operation -> how many requests Prism found valid, over all tests of this file."""
-    counts = {}
-    yield counts
-    lines = ["Linode: requests that passed the vendor's description"]
-    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
-
-
-@pytest.fixture
-def judged(prism, seen):
-    """After the test: no request broke the description."""
-    yield
-    assert prism.exchanges, "nothing was sent"
-    assert not prism.violations(), "\n".join(prism.violations())
-    for exchange in prism.exchanges:
-        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
 # The description's own example of an account breaks its schema, so Prism makes one up.
@@ -106,11 +64,7 @@ def test_every_request_is_valid(name, prism, connect, judged):
 def test_a_request_that_breaks_the_description_is_noticed(prism):
     """The referee itself: without this, a silent Prism would let everything pass."""
     prism.script()
-    connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
-    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
-    connection.request("POST", "/linode/instances", '{"type": 3, "region": "us-east"}', headers)
-    assert connection.getresponse().status == 422
-    connection.close()
+    assert posted(prism, "/linode/instances", '{"type": 3, "region": "us-east"}', "Authorization") == 422
     assert len(prism.violations()) == 1
 
 
@@ -174,10 +128,5 @@ def test_a_refused_order_says_whether_it_may_have_happened(status, prism, connec
 
 def test_every_call_in_the_driver_is_judged(prism):
     """A call that is added to the driver must be added here."""
-    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
-    calls = re.findall(r'Call::(get|post|put|patch|delete)\(\s*"[\w.]+",\s*(?:format!\()?"([^"]+)"', source)
-    assert len(calls) == len(re.findall(r"Call::(?:get|post|put|patch|delete)\(", source)), (
-        "a call is written in a way that this test does not understand"
-    )
-    sent = {str(prism.contract.operation(method.upper(), re.sub(r"\{\w*\}", "1", path))) for method, path in calls}
+    sent = {str(prism.contract.operation(method, path)) for method, path in written_calls(PROVIDER)}
     assert sent == set(REACHED_BY)

@@ -1,19 +1,16 @@
 """Scaleway's own description, served by Prism, judges every request of our driver; the driver reads its answers."""
 
-import http.client
 import re
 
 import pytest
 
-from processes import ROOT, Driver
+from vendors import KEY, OWNER, TOKEN, on, ordered, posted, source
 
 PROVIDER = "scaleway"
-OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
 UUID = "b1cd4f5a-1b2c-4d3e-8f90-0123456789ab"
 ID = f"scaleway/fr-par-1/{UUID}"
 PROJECT = "5a1d2c3b-0000-4000-8000-000000000002"
-# A real key's shape; the private half was never kept.
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
+BASE, SETTINGS = "", {"api_key": "not-a-real-key", "project_id": PROJECT, "access_key": "SCWXXXXXXXXXXXXXXXXX"}
 ZONE = "/instance/v1/zones/{zone}"
 SERVERS, SERVER = f"{ZONE}/servers", f"{ZONE}/servers/{{server_id}}"
 VOLUMES = "/block/v1/zones/{zone}/volumes"
@@ -25,17 +22,11 @@ def order(**changes):
         "region": "fr-par-1",
         "image": "ubuntu_noble",
         "disk_gib": 30,
-        "ssh_keys": [{"public": KEY}],
         # It is JSON as well, so that the recorder can read it.
         "user_data": '"#cloud-config"',
         "tags": {"env": "test", "team": "a/b c,d"},
     }
-    return {"order": {"token": TOKEN, "owner": OWNER, "names": ["web-1"], "spec": {**spec, **changes}}}
-
-
-def on(operation):
-    """Fits requests of one operation, written as in the description: `GET /iam/v1alpha1/ssh-keys`."""
-    return lambda asked, _body, _query: str(asked) == operation
+    return ordered(["web-1"], **{**spec, **changes})
 
 
 def server(**changes):
@@ -57,36 +48,6 @@ def root_in_block_storage(answer):
 
 def marked(answer):
     answer["volumes"][0].update(id=UUID, tags=[f"capsule-server={UUID}"], status="available")
-
-
-@pytest.fixture(scope="module")
-def prism(prism_mock):
-    return prism_mock(PROVIDER)
-
-
-@pytest.fixture
-def connect(prism):
-    settings = {"api_key": "not-a-real-key", "project_id": PROJECT, "access_key": "SCWXXXXXXXXXXXXXXXXX"}
-    return lambda: Driver(PROVIDER, prism.url, settings)
-
-
-@pytest.fixture(scope="module")
-def seen(prism, table):
-    """Operation -> how many requests Prism found valid, over all tests of this file."""
-    counts = {}
-    yield counts
-    lines = ["Scaleway: requests that passed the vendor's description"]
-    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
-
-
-@pytest.fixture
-def judged(prism, seen):
-    """After the test: no request broke the description."""
-    yield
-    assert prism.exchanges, "nothing was sent"
-    assert not prism.violations(), "\n".join(prism.violations())
-    for exchange in prism.exchanges:
-        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
 REMOVABLE = [(on(f"GET {SERVER}"), root_in_block_storage), (on(f"GET {VOLUMES}"), marked)]
@@ -141,11 +102,7 @@ def test_every_request_is_valid(name, prism, connect, judged):
 def test_a_request_that_breaks_the_description_is_noticed(prism):
     """The referee itself: without this, a silent Prism would let everything pass."""
     prism.script()
-    connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
-    headers = {"X-Auth-Token": "k", "Content-Type": "application/json"}
-    connection.request("POST", "/instance/v1/zones/fr-par-1/servers", '{"name": 3}', headers)
-    assert connection.getresponse().status == 422
-    connection.close()
+    assert posted(prism, "/instance/v1/zones/fr-par-1/servers", '{"name": 3}', "X-Auth-Token") == 422
     assert len(prism.violations()) == 1
 
 
@@ -187,16 +144,16 @@ def test_every_answer_is_read(name, prism, connect):
 
 def test_every_call_in_the_driver_is_judged(prism):
     """A call that is added to the driver must be added here."""
-    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
+    text = source(PROVIDER)
     # Most paths begin with a zone, and some are put together in the line before.
-    source = source.replace("server_path(id, &format!(", "server_path(id, (").replace("encode(key)", "key")
+    text = text.replace("server_path(id, &format!(", "server_path(id, (").replace("encode(key)", "key")
     found = re.findall(
         r'(?:let path = format!\("(?P<before>[^"]+)".*?;\s+)?(?:let call = )?(?:self\.client\s*\.send\()?'
         r"Call::(?P<method>get|post|put|patch|delete)\(\s*\"[\w.]+\",\s*"
         r'(?:(?P<server>server_path\(id, [(]?)|format!\()?(?:"(?P<path>[^"]*)")?',
-        source,
+        text,
     )
-    assert len(found) == len(re.findall(r"Call::(?:get|post|put|patch|delete)\(", source)), (
+    assert len(found) == len(re.findall(r"Call::(?:get|post|put|patch|delete)\(", text)), (
         "a call is written in a way that this test does not understand"
     )
     sent = set()

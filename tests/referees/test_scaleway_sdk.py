@@ -12,9 +12,10 @@ from scaleway.instance.v1 import ServerAction, ServerState, VolumeServerTemplate
 from scaleway.instance.v1.custom_api import InstanceUtilsV1API
 from scaleway.marketplace.v2 import MarketplaceV2API
 
+from vendors import KEY
+
 PROJECT = "5a4d0000-0000-4000-8000-000000000001"
 ACCESS_KEY = "SCWSANDBOX0000000000"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 TYPE, IMAGE, ZONE = "DEV1-S", "ubuntu_noble", "fr-par-1"
 # It is JSON as well, so that the recorder can read it.
 USER_DATA = b'"#cloud-config"'

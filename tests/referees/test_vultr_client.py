@@ -9,7 +9,8 @@ import urllib3
 import vultr_python_client
 from vultr_python_client.apis.tags import account_api, baremetal_api, instances_api, os_api, plans_api, region_api, ssh_api
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
+from vendors import KEY
+
 SPEC = {"region": "ewr", "plan": "vc2-1c-1gb", "os_id": 2284}
 METAL = {**SPEC, "plan": "vbm-4c-32gb"}
 # What the description leaves out, and how it is known all the same.

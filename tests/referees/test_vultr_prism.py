@@ -4,14 +4,12 @@ import re
 
 import pytest
 
-from processes import ROOT, Driver
+from vendors import KEY, OWNER, TOKEN, on, ordered, posted, source
 
 PROVIDER = "vultr"
-OWNER, TOKEN = "0123456789abcdef", "0123456789abcdefghjkmnpqrs"
+BASE, SETTINGS = "", {"api_key": "not-a-real-key"}
 UUID = "cb676a46-66fd-4dfb-b839-443f2e6c0b60"
 MACHINE, METAL = f"vultr/ewr/{UUID}", f"vultr/ams/bm-{UUID}"
-# A real key's shape; the private half was never kept.
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh+wyqDHpSQEIQczXkVx9q me@example.com"
 
 
 def order(plan, **changes):
@@ -19,20 +17,12 @@ def order(plan, **changes):
         "plan": plan,
         "region": "ewr",
         "image": "215",
-        "disk_gib": None,
         "ssh_keys": [{"public": KEY}, {"existing": UUID}],
-        "user_data": "#cloud-config\nruncmd:\n  - touch /opt/here\n",
-        "tags": {"env": "test", "team": "a/b c"},
     }
-    return {"order": {"token": TOKEN, "owner": OWNER, "names": ["web-1"], "spec": {**spec, **changes}}}
+    return ordered(["web-1"], **{**spec, **changes})
 
 
 MACHINE_ORDER, METAL_ORDER = order("vc2-1c-1gb"), order("vbm-4c-32gb")
-
-
-def on(operation):
-    """Fits requests of one operation, written as in the description: `GET /instances`."""
-    return lambda asked, _body, _query: str(asked) == operation
 
 
 def whole(answer):
@@ -53,36 +43,6 @@ def is_first_page(operation, _body, query):
 
 OFF = (on("GET /instances/{instance-id}"), lambda answer: answer["instance"].update(power_status="stopped"))
 ALWAYS = [(lambda *_: True, whole)]
-
-
-@pytest.fixture(scope="module")
-def prism(prism_mock):
-    return prism_mock(PROVIDER)
-
-
-@pytest.fixture
-def connect(prism):
-    # A driver for each test: its rate limit starts full, and it has learnt nothing yet.
-    return lambda: Driver(PROVIDER, prism.url, {"api_key": "not-a-real-key"})
-
-
-@pytest.fixture(scope="module")
-def seen(prism, table):
-    """Operation -> how many requests Prism found valid, over all tests of this file."""
-    counts = {}
-    yield counts
-    lines = ["Vultr: requests that passed the vendor's description"]
-    table(lines + [f"{count:5}  {operation}" for operation, count in sorted(counts.items())])
-
-
-@pytest.fixture
-def judged(prism, seen):
-    """After the test: no request broke the description."""
-    yield
-    assert prism.exchanges, "nothing was sent"
-    assert not prism.violations(), "\n".join(prism.violations())
-    for exchange in prism.exchanges:
-        seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 
 
 # Every call of the trait, in every state that makes the driver send something else: call, arguments, changed answers.
@@ -125,13 +85,7 @@ def test_every_request_is_valid(name, prism, connect, judged):
 def test_a_request_that_breaks_the_description_is_noticed(prism):
     """The referee itself: without this, a silent Prism would let everything pass."""
     prism.script()
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", int(prism.url.rsplit(":", 1)[1]))
-    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
-    connection.request("POST", "/instances", '{"region": "ewr", "plan": "vc2-1c-1gb", "os_id": "215"}', headers)
-    assert connection.getresponse().status == 400
-    connection.close()
+    assert posted(prism, "/instances", '{"region": "ewr", "plan": "vc2-1c-1gb", "os_id": "215"}', "Authorization") == 400
     assert len(prism.violations()) == 1
 
 
@@ -194,5 +148,5 @@ def test_every_example_answer_is_read(name, prism, connect):
 
 def test_every_call_in_the_driver_is_judged():
     """A call that is added to the driver must be added here."""
-    source = (ROOT / "crates/providers/src" / PROVIDER / "api.rs").read_text()
-    assert set(re.findall(r'"([a-z_]+\.[a-z]+)"', source)) == set(REACHED_BY)
+    text = source(PROVIDER)
+    assert set(re.findall(r'"([a-z_]+\.[a-z]+)"', text)) == set(REACHED_BY)
