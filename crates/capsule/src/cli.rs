@@ -6,10 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 use crate::commands;
+use crate::failure::EXIT_CODES;
 
 /// Rents servers from several clouds, each exactly once, and makes xNodes of them.
 #[derive(Debug, Parser)]
 #[command(name = "capsule", version, about, propagate_version = true, max_term_width = 100)]
+#[command(after_help = EXIT_CODES)]
 pub struct Cli {
     /// Holds for every command.
     #[command(flatten)]
@@ -97,4 +99,34 @@ pub enum Command {
     Openmesh(commands::openmesh::Openmesh),
     #[command(hide = true)]
     Nixos(commands::openmesh::Nixos),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// What each command's help says of exit codes, by its name.
+    fn told(command: &clap::Command, path: &str, into: &mut Vec<(String, String)>) {
+        let path = format!("{path} {}", command.get_name());
+        let help = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
+        into.push((path.clone(), help.split_whitespace().collect::<Vec<_>>().join(" ")));
+        command.get_subcommands().for_each(|command| told(command, &path, into));
+    }
+
+    #[test]
+    fn no_help_tells_other_exit_codes_than_there_are() {
+        let mut all = Vec::new();
+        told(&Cli::command(), "", &mut all);
+        let several: Vec<&str> =
+            all.iter().filter(|(_, help)| help.contains("exit code is")).map(|(path, _)| path.as_str()).collect();
+        assert_eq!(several, [" capsule list", " capsule orphans"]);
+        for (path, help) in &all {
+            let is_whole = help.contains("the exit code is 1, or 4 if credentials alone are at fault");
+            assert!(is_whole || !help.contains("exit code is"), "{path}: {help}");
+        }
+        let readme = include_str!("../../../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(readme.contains(EXIT_CODES.trim_start_matches("Exit codes: ")), "README.md tells other exit codes");
+    }
 }

@@ -4,12 +4,16 @@ use std::io::Write;
 
 use capsule_core::{Error, ErrorKind};
 
+/// The exit codes, as the help and the manual page tell them.
+pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, be it at one of several providers; 2 usage; 3 still running or \
+    outcome unknown; 4 refused for credentials alone.";
+
 /// What went wrong and the exit code for it.
 #[derive(Debug)]
 pub struct Failure {
     /// Told on stderr, each with its hint.
     pub errors: Vec<Error>,
-    /// 1 failed, 2 usage, 3 still running or outcome unknown, 4 refused for credentials alone.
+    /// One of the [`EXIT_CODES`].
     pub code: u8,
 }
 

@@ -12,7 +12,8 @@ use crate::session::Session;
 
 /// List every server that the keys can see, ours marked
 ///
-/// All providers are asked at once. One that fails is named on stderr, the others still print, and the exit code is 1.
+/// All providers are asked at once. One that fails is named on stderr, the others still print, and the exit code is 1, or 4
+/// if credentials alone are at fault.
 #[derive(Debug, Args)]
 #[command(visible_alias = "ls")]
 pub struct List {

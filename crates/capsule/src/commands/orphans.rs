@@ -19,7 +19,7 @@ use crate::session::Session;
 /// operation explains; what is too young, or of an operation that is not over, is left alone. Servers of the inventory
 /// that their provider says are gone are recorded as gone. Disks, security groups, SSH keys and tags that create made and
 /// that no server needs any more are shown beside the orphans, and deleted with them. A provider that fails is named, nothing is concluded about it,
-/// and the exit code is 1.
+/// and the exit code is 1, or 4 if credentials alone are at fault.
 #[derive(Debug, Args)]
 pub struct Orphans {
     /// Only this provider (may be repeated)

@@ -227,3 +227,17 @@ fn ten_thousand_servers_are_read_back() {
     let again = program.sandbox(&["-o", "json", "rebuild"]).exits(0).json();
     assert_eq!((&again["rebuilt"], &again["known"]), (&serde_json::json!([]), &COUNT.into()));
 }
+
+#[test]
+fn who_is_refused_for_credentials_alone_exits_with_4_and_for_anything_else_with_1() {
+    let program = deployed(&["web"]);
+    let others: &[&str] = &["--provider", "digitalocean", "--provider", "vultr"];
+    for (fault, code) in [("digitalocean:droplets.list:status=401x*", 4), ("vultr:instances.list:status=400x*", 1)] {
+        program.run(&["sandbox", "fault", fault]).exits(0);
+        for command in ["list", "orphans", "rebuild"] {
+            let run = program.sandbox(&[&["-o", "json", command], others].concat()).exits(code);
+            let errors = run.json()["errors"].as_array().unwrap().len();
+            assert_eq!(errors, if code == 4 { 1 } else { 2 }, "{run:?}");
+        }
+    }
+}
