@@ -1,6 +1,6 @@
 //! What other programs call a provider's servers, and how they get in.
 
-use capsule_core::InstanceId;
+use capsule_core::{InstanceId, PlanKind};
 
 /// How other programs know the servers of one provider.
 #[derive(Debug)]
@@ -11,6 +11,12 @@ pub struct Elsewhere {
     pub(crate) users: &'static [(&'static str, &'static str)],
     /// Its Terraform provider, as `required_providers` names it.
     pub terraform: &'static str,
+    /// The versions of it that read our ids, as Terraform writes a constraint; `None` for all.
+    pub versions: Option<&'static str>,
+    /// The kinds of server that it can read.
+    pub kinds: &'static [PlanKind],
+    /// What to know before Terraform changes one, in whole sentences.
+    pub caveat: Option<&'static str>,
     /// What a server is there.
     pub(crate) resource: fn(&InstanceId) -> Resource,
     /// The id in our [`InstanceId`] as the vendor itself writes it.
@@ -29,7 +35,16 @@ pub struct Resource {
 impl Elsewhere {
     /// Whose servers all let `root` in and are one resource, imported by the vendor's id.
     pub(crate) const fn new(terraform: &'static str, resource: fn(&InstanceId) -> Resource) -> Self {
-        Elsewhere { user: "root", users: &[], terraform, resource, native: |id| &id.native }
+        Elsewhere {
+            user: "root",
+            users: &[],
+            terraform,
+            versions: None,
+            kinds: &[PlanKind::Virtual, PlanKind::BareMetal],
+            caveat: None,
+            resource,
+            native: |id| &id.native,
+        }
     }
 
     /// Who is let in with an SSH key, as far as the image's name tells.
@@ -60,7 +75,7 @@ mod tests {
             ("digitalocean/nyc1/123", "digitalocean_droplet", "123"),
             ("vultr/ewr/cb676a46", "vultr_instance", "cb676a46"),
             ("vultr/ewr/bm-cb676a46", "vultr_bare_metal_server", "cb676a46"),
-            ("aws/us-east-1/i-0abc", "aws_instance", "i-0abc"),
+            ("aws/us-east-1/i-0abc", "aws_instance", "i-0abc@us-east-1"),
             ("linode/us-east/77", "linode_instance", "77"),
             ("scaleway/fr-par-1/6170", "scaleway_instance_server", "fr-par-1/6170"),
             ("equinix/da/e1ff", "equinix_metal_device", "e1ff"),

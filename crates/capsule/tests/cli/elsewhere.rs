@@ -76,6 +76,7 @@ fn ssh_and_terraform_get_what_they_read(program: &Program) {
         }
         aws = {
           source = "hashicorp/aws"
+          version = ">= 6.0"
         }
         vultr = {
           source = "vultr/vultr"
@@ -86,7 +87,7 @@ fn ssh_and_terraform_get_what_they_read(program: &Program) {
     # aws/us-east-1/db.1-ID
     import {
       to = aws_instance.db_1
-      id = "db.1-ID"
+      id = "db.1-ID@us-east-1"
     }
 
     # vultr/ams/node-ID

@@ -92,10 +92,17 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
 };
 
 /// How other programs know its servers. Images let in a user of their own; an AMI's id does not tell which.
+///
+/// Without its region a server is looked for in the one that the Terraform provider is set to; with it from version 6 on:
+/// <https://registry.terraform.io/providers/hashicorp/aws/latest/docs/guides/enhanced-region-support>.
 pub(crate) static ELSEWHERE: Elsewhere = Elsewhere {
     user: "ubuntu",
     users: &[("debian", "admin")],
-    ..Elsewhere::new("hashicorp/aws", |id| Resource { kind: "aws_instance", id: id.native.clone() })
+    versions: Some(">= 6.0"),
+    ..Elsewhere::new("hashicorp/aws", |id| Resource {
+        kind: "aws_instance",
+        id: format!("{}@{}", id.native, id.region),
+    })
 };
 
 static CAPABILITIES: Capabilities = Capabilities {

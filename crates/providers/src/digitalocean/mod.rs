@@ -53,7 +53,8 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     tariffs: &[&billing::VIRTUAL],
 };
 
-/// How other programs know its servers.
+/// How other programs know its servers:
+/// <https://registry.terraform.io/providers/digitalocean/digitalocean/latest/docs/resources/droplet#import>.
 pub(crate) static ELSEWHERE: Elsewhere =
     Elsewhere::new("digitalocean/digitalocean", |id| Resource { kind: "digitalocean_droplet", id: id.native.clone() });
 

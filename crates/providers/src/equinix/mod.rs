@@ -54,7 +54,9 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     tariffs: &[&billing::BARE_METAL],
 };
 
-/// How other programs know its servers.
+/// How other programs know its servers. Today's page has no section about the import; older ones, and the vendor's guide for
+/// those who came from its earlier provider, name the device's id:
+/// <https://registry.terraform.io/providers/equinix/equinix/latest/docs/resources/metal_device>.
 pub(crate) static ELSEWHERE: Elsewhere =
     Elsewhere::new("equinix/equinix", |id| Resource { kind: "equinix_metal_device", id: id.native.clone() });
 

@@ -46,12 +46,16 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
 };
 
-/// How other programs know its servers. The Terraform provider has one resource for servers of both kinds, and does not say
-/// whether it can be imported (?).
-pub(crate) static ELSEWHERE: Elsewhere = Elsewhere::new("hivelocity/hivelocity", |id| Resource {
-    kind: "hivelocity_bare_metal_device",
-    id: id.native.clone(),
-});
+/// How other programs know its servers. The vendor's Terraform provider has one resource for them, which reads
+/// `/bare-metal-devices/ID` alone; that it takes an id for the import is not on its page, but in its source:
+/// <https://github.com/hivelocity/terraform-provider-hivelocity/blob/master/hivelocity/resource_bare_metal_device.go>.
+pub(crate) static ELSEWHERE: Elsewhere = Elsewhere {
+    kinds: &[PlanKind::BareMetal],
+    ..Elsewhere::new("hivelocity/hivelocity", |id| Resource {
+        kind: "hivelocity_bare_metal_device",
+        id: id.native.clone(),
+    })
+};
 
 static CAPABILITIES: Capabilities = Capabilities {
     kinds: &[PlanKind::Virtual, PlanKind::BareMetal],

@@ -50,9 +50,14 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     tariffs: &[&billing::VIRTUAL],
 };
 
-/// How other programs know its servers.
-pub(crate) static ELSEWHERE: Elsewhere =
-    Elsewhere::new("linode/linode", |id| Resource { kind: "linode_instance", id: id.native.clone() });
+/// How other programs know its servers:
+/// <https://registry.terraform.io/providers/linode/linode/latest/docs/resources/instance#import>.
+pub(crate) static ELSEWHERE: Elsewhere = Elsewhere {
+    caveat: Some(
+        "Its configuration must name each disk and profile as they are: Terraform removes a disk that is left out, with its data.",
+    ),
+    ..Elsewhere::new("linode/linode", |id| Resource { kind: "linode_instance", id: id.native.clone() })
+};
 
 static CAPABILITIES: Capabilities = Capabilities {
     kinds: &[PlanKind::Virtual],

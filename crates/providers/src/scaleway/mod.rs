@@ -65,7 +65,8 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     tariffs: &[&billing::VIRTUAL],
 };
 
-/// How other programs know its servers.
+/// How other programs know its servers:
+/// <https://registry.terraform.io/providers/scaleway/scaleway/latest/docs/resources/instance_server#import>.
 pub(crate) static ELSEWHERE: Elsewhere = Elsewhere::new("scaleway/scaleway", |id| Resource {
     kind: "scaleway_instance_server",
     id: format!("{}/{}", id.region, id.native),
