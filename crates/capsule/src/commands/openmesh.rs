@@ -233,6 +233,7 @@ mod tests {
             "openmesh xnode deploy-with-provider --provider vultr --template vultr-vc2-2 --name web --region ewr --tags a",
             "deploy --provider vultr --plan vultr-vc2-2 web --region ewr --tag a",
         ),
+        ("openmesh xnode deploy-with-provider --provider vultr --template vultr-vc2-2 --name web --profile web", "-"),
         ("openmesh xnode launch web", "start web"),
         ("openmesh xnode restart web", "reboot web"),
         ("openmesh xnode restart web --force", "-"),
@@ -266,9 +267,10 @@ mod tests {
         ("xnode cost-report", "cost"),
         ("xnode stats", "cost"),
         ("xnode export servers.json", "-"),
-        ("xnode import inventory.json", "import inventory inventory.json"),
+        ("xnode import inventory.json", "import inventory --adopt inventory.json"),
         ("xnode history --limit 5", "ops --limit 5"),
         ("xnode history --xnode-id 7", "-"),
+        ("xnode history --provider aws", "-"),
         ("xnode cleanup 90", "-"),
     ];
 

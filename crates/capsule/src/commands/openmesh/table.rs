@@ -173,7 +173,7 @@ pub(super) const ROWS: &[Row] = &[
     runs("xnode cost-report", "cost", &[]),
     runs("xnode stats", "cost", &[]),
     says("xnode export", "`capsule inventory -o csv > FILE` writes the inventory; -o json and -o yaml as well."),
-    runs("xnode import", "import inventory", &[]),
+    runs("xnode import", "import inventory --adopt", &[]),
     runs(
         "xnode history",
         "ops",
