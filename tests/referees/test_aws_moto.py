@@ -117,6 +117,23 @@ def test_a_server_lives_once_from_deploy_to_delete(capsule, moto):
     assert capsule("list", *home)["instances"] == []
 
 
+def test_a_server_that_somebody_else_made_is_tagged_and_keeps_its_tags(capsule, moto):
+    ec2 = moto.client()
+    own = [{"Key": "Name", "Value": "legacy"}, {"Key": "team", "Value": "a & b"}]
+    tags = [{"ResourceType": "instance", "Tags": own}]
+    (made,) = ec2.run_instances(
+        ImageId=moto.image, InstanceType="t3.micro", MinCount=1, MaxCount=1, TagSpecifications=tags
+    )["Instances"]
+    (adopted,) = capsule("adopt", f"aws/{REGION}/{made['InstanceId']}", "--foreign", "--tag")["adopted"]
+    assert (adopted["name"], adopted["foreign"]) == ("legacy", True)
+    found = {tag["Key"]: tag["Value"] for tag in instances(ec2, "running")[0]["Tags"]}
+    assert (found.pop("Name"), found.pop("team"), list(found)) == ("legacy", "a & b", ["capsule-owner"])
+    (listed,) = capsule("list", "--provider", "aws", "--region", REGION)["instances"]
+    assert listed["tags"] == {"capsule-owner": found["capsule-owner"], "team": "a & b"}
+    capsule("delete", "legacy", "--yes")
+    assert instances(ec2, "pending", "running", "stopping", "stopped") == []
+
+
 def test_a_wrong_secret_is_refused_with_exit_4(capsule, moto):
     with pytest.raises(botocore.exceptions.ClientError, match="AuthFailure"):
         moto.client(secret="wrong" * 8).describe_instances()

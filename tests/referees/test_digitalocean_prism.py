@@ -93,6 +93,8 @@ CALLS = {
     "delete": ("delete", {"id": ID}, [], []),
     "statement": ("statement", {}, [], []),
     "leftovers": ("remove_leftovers", {"owner": OWNER}, [], LEFT),
+    "mark": ("mark", {"id": ID, "owner": OWNER}, [], LEFT),
+    "mark for the first time": ("mark", {"id": ID, "owner": OWNER}, [(on("GET /v2/tags/{tag_id}"), "code=404")], []),
 }
 
 
@@ -132,6 +134,8 @@ REACHED_BY = {
     "GET /v2/tags": CALLS["leftovers"],
     "GET /v2/tags/{tag_id}": CALLS["leftovers"],
     "DELETE /v2/tags/{tag_id}": CALLS["leftovers"],
+    "POST /v2/tags": CALLS["mark for the first time"],
+    "POST /v2/tags/{tag_id}/resources": CALLS["mark"],
 }
 KINDS = {400: "invalid", 401: "unauthenticated", 404: "not_found", 429: "rate_limited", 500: "unavailable"}
 # Missing is an answer here, not a failure.
@@ -152,7 +156,7 @@ def test_every_example_answer_is_read(name, prism, connect):
     answers = list(prism.contract.examples(operation))
     assert answers, f"the description has no answer for {name}"
     for status, title in answers:
-        asked = example(title) if title else f"code={status}"
+        asked = f"code={status}, {example(title)}" if title else f"code={status}"
         several_made = title == "Multiple Droplet Create Response"
         prism.script([(on(name), asked), *prefer], [*ALWAYS, *alter])
         with connect() as driver:

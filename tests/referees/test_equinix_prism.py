@@ -66,6 +66,7 @@ CALLS = {
     "delete": ("delete", {"id": ID}, []),
     "leftovers": ("remove_leftovers", {"owner": OWNER}, [(on("GET /projects/{id}/ssh-keys"), left_key)]),
     "statement": ("statement", {}, [(on("GET /projects/{id}/usages"), counted)]),
+    "mark": ("mark", {"id": ID, "owner": OWNER}, []),
 }
 
 
@@ -105,6 +106,7 @@ REACHED_BY = {
     "GET /projects/{id}/ssh-keys": CALLS["create"],
     "POST /projects/{id}/ssh-keys": CALLS["create"],
     "GET /devices/{id}": CALLS["get"],
+    "PUT /devices/{id}": CALLS["mark"],
     "DELETE /devices/{id}": CALLS["delete"],
     "POST /devices/{id}/actions": CALLS["stop"],
     "DELETE /ssh-keys/{id}": CALLS["leftovers"],
@@ -117,6 +119,7 @@ OTHERWISE = {
     ("POST /projects/{id}/devices", 404): "invalid",
     # Prism's example sentence is the word `string`, so that nothing can be read from it.
     ("DELETE /devices/{id}", 422): "conflict",
+    ("PUT /devices/{id}", 404): "not_found",
     ("POST /devices/{id}/actions", 404): "not_found",
     ("POST /devices/{id}/actions", 422): "conflict",
 }

@@ -12,7 +12,7 @@ PROVIDER = "hivelocity"
 BASE, SETTINGS = "", {"api_key": "not-a-real-key"}
 ID = "hivelocity/NYC1/41007"
 # How many calls the driver's api.rs writes; the five of a collection of servers stand for two operations each.
-CALLS_IN_THE_DRIVER = 20
+CALLS_IN_THE_DRIVER = 22
 
 
 def order(names, **changes):
@@ -69,6 +69,7 @@ CALLS = {
     "delete": ("delete", {"id": ID}, [], []),
     "delete bare metal": ("delete", {"id": ID}, [*ABSENT[:1], code("DELETE /compute/{deviceId}", 404)], []),
     "leftovers": ("remove_leftovers", {"owner": OWNER}, [], LEFT),
+    "mark": ("mark", {"id": ID, "owner": OWNER}, [], []),
 }
 
 
@@ -121,6 +122,8 @@ REACHED_BY = {
     "GET /bare-metal-devices/{deviceId}": CALLS["get bare metal"],
     "GET /device/{deviceId}": CALLS["get"],
     "POST /device/{deviceId}/power": CALLS["stop"],
+    "GET /device/{deviceId}/tags": CALLS["mark"],
+    "PUT /device/{deviceId}/tags": CALLS["mark"],
     "DELETE /compute/{deviceId}": CALLS["delete"],
     "DELETE /bare-metal-devices/{deviceId}": CALLS["delete bare metal"],
     "DELETE /ssh_key/{sshKeyId}": CALLS["leftovers"],

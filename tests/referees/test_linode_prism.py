@@ -50,6 +50,7 @@ CALLS = {
     "delete": ("delete", {"id": ID}, []),
     "statement": ("statement", {}, []),
     "start from its own disk": ("start_from_own_disk", {"id": ID}, []),
+    "mark": ("mark", {"id": ID, "owner": OWNER}, []),
 }
 
 
@@ -80,6 +81,7 @@ REACHED_BY = {
     "GET /linode/instances": CALLS["list"],
     "POST /linode/instances": CALLS["create"],
     f"GET {INSTANCE}": CALLS["get"],
+    f"PUT {INSTANCE}": CALLS["mark"],
     f"DELETE {INSTANCE}": CALLS["delete"],
     f"POST {INSTANCE}/boot": CALLS["start"],
     f"POST {INSTANCE}/shutdown": CALLS["stop"],

@@ -86,6 +86,7 @@ CALLS = {
     "reboot": ("power", {"id": ID, "to": "reboot"}, []),
     "delete": ("delete", {"id": ID}, [server(protected=False)]),
     "delete, stopped": ("delete", {"id": ID}, [*REMOVABLE, server(protected=False, id=UUID)]),
+    "mark": ("mark", {"id": ID, "owner": OWNER}, []),
     "leftovers": ("leftovers", {"owner": OWNER}, []),
     "leftovers, removed": ("remove_leftovers", {"owner": OWNER}, LEFT),
 }
@@ -117,6 +118,7 @@ REACHED_BY = {
     f"GET {SERVERS}": CALLS["list"],
     f"POST {SERVERS}": CALLS["create"],
     f"GET {SERVER}": CALLS["get"],
+    f"PATCH {SERVER}": CALLS["mark"],
     f"DELETE {SERVER}": CALLS["delete, stopped"],
     f"POST {SERVER}/action": CALLS["reboot"],
     f"GET {SERVER}/user_data": CALLS["list by token"],

@@ -71,6 +71,8 @@ CALLS = {
     "delete": ("delete", {"id": MACHINE}, []),
     "delete metal": ("delete", {"id": METAL}, []),
     "leftovers": ("remove_leftovers", {"owner": OWNER}, LEFT),
+    "mark": ("mark", {"id": MACHINE, "owner": OWNER}, []),
+    "mark metal": ("mark", {"id": METAL, "owner": OWNER}, []),
 }
 
 
@@ -96,6 +98,7 @@ REACHED_BY = {
     "instances.list": ("GET /instances", "list"),
     "instances.create": ("POST /instances", "create"),
     "instances.get": ("GET /instances/{instance-id}", "get"),
+    "instances.update": ("PATCH /instances/{instance-id}", "mark"),
     "instances.delete": ("DELETE /instances/{instance-id}", "delete"),
     "instances.start": ("POST /instances/{instance-id}/start", "start"),
     "instances.halt": ("POST /instances/{instance-id}/halt", "stop"),
@@ -103,6 +106,7 @@ REACHED_BY = {
     "metals.list": ("GET /bare-metals", "list"),
     "metals.create": ("POST /bare-metals", "create metal"),
     "metals.get": ("GET /bare-metals/{baremetal-id}", "get metal"),
+    "metals.update": ("PATCH /bare-metals/{baremetal-id}", "mark metal"),
     "metals.delete": ("DELETE /bare-metals/{baremetal-id}", "delete metal"),
     "metals.start": ("POST /bare-metals/{baremetal-id}/start", "start metal"),
     "metals.halt": ("POST /bare-metals/{baremetal-id}/halt", "stop metal"),

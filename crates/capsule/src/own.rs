@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Leftovers, Lifecycle, Order, OwnLoader, Power, Provider, ProviderId, RawBody, Result, Scope, Statements, Tags,
+    Leftovers, Lifecycle, Marking, Order, OwnLoader, Power, Provider, ProviderId, RawBody, Result, Scope, Statements,
+    Tags,
 };
 use capsule_engine::Record;
 use jiff::Timestamp;
@@ -123,6 +124,10 @@ impl Provider for Own {
     }
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
         None
     }
 }

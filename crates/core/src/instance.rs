@@ -79,6 +79,13 @@ impl InstanceId {
     pub fn new(provider: impl Into<ProviderId>, region: impl Into<String>, native: impl Into<String>) -> Self {
         InstanceId { provider: provider.into(), region: region.into(), native: native.into() }
     }
+
+    /// What to say of a server that has to be there and is not, by the look that told.
+    pub fn not_there(&self, operation: &'static str) -> Error {
+        Error::new(ErrorKind::NotFound, format!("There is no server {self}."))
+            .with_provider(&self.provider)
+            .with_operation(operation)
+    }
 }
 
 impl fmt::Display for InstanceId {

@@ -130,6 +130,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// # Behavior
     /// - `a_server_can_start_from_its_own_disk`: at once where this is `None`, else once it was asked for
     fn own_loader(&self) -> Option<&dyn OwnLoader>;
+
+    /// The way to mark servers that others made; `None` where there are no tags.
+    ///
+    /// # Behavior
+    /// - `a_marked_server_is_listed_as_ours`
+    fn marking(&self) -> Option<&dyn Marking>;
 }
 
 /// Things that create made beside servers, and that may outlive them: disks, firewalls, SSH keys, words that tag them.
@@ -246,6 +252,22 @@ pub trait OwnLoader: Send + Sync {
     /// - `own_disk_may_be_asked_for_twice`
     /// - `own_disk_of_a_missing_server_is_not_found`
     async fn start_from_own_disk(&self, id: &InstanceId) -> Result<()>;
+}
+
+/// Servers that this installation did not make, and that are to show in its lists from now on.
+#[async_trait]
+pub trait Marking: Send + Sync {
+    /// Adds the owner's tag to a server and leaves its other tags as they are. One that has it already is Ok.
+    ///
+    /// Most vendors take only all tags of a server at once: they are read, and written with one more. What somebody else
+    /// changes between the two is lost, so whoever calls this looks at the server before and afterwards.
+    ///
+    /// # Behavior
+    /// - `marking_keeps_what_a_server_carries`
+    /// - `marking_twice_is_ok`
+    /// - `a_server_of_another_installation_is_not_marked`: [`ErrorKind::Conflict`], and it stays as it is
+    /// - `marking_a_missing_server_is_not_found`
+    async fn mark(&self, id: &InstanceId, owner: &OwnerId) -> Result<()>;
 }
 
 /// Who a provider is.

@@ -94,6 +94,21 @@ impl Tags {
         self.get(OWNER)
     }
 
+    /// Whether the owner's mark is among them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] for the mark of another installation: a server belongs to one.
+    pub fn are_of(&self, owner: &OwnerId) -> Result<bool> {
+        match self.owner() {
+            None => Ok(false),
+            Some(whose) if whose == owner.as_str() => Ok(true),
+            Some(whose) => Err(Error::new(ErrorKind::Conflict, format!("It belongs to installation `{whose}`."))
+                .with_hint(format!(
+                    "Give it up there first: take the tag `{OWNER}` from it at its provider, if that one is no more."
+                ))),
+        }
+    }
+
     /// The token that a server was created under.
     pub fn token(&self) -> Option<&str> {
         self.get(TOKEN)
@@ -160,6 +175,24 @@ impl FlatTags {
         (self.unescape_part(key), self.unescape_part(value))
     }
 
+    /// The words that a server has at the vendor with the owner's mark among them; `None` if it is there already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] for the mark of another installation.
+    pub fn marked<W: Into<String>>(
+        &self,
+        words: impl IntoIterator<Item = W>,
+        owner: &OwnerId,
+    ) -> Result<Option<Vec<String>>> {
+        let mut words: Vec<String> = words.into_iter().map(Into::into).collect();
+        if words.iter().map(|word| self.decode(word)).collect::<Tags>().are_of(owner)? {
+            return Ok(None);
+        }
+        // As they stand there: what somebody else wrote need not be what we would write for the same.
+        words.push(self.encode(OWNER, owner.as_str())?);
+        Ok(Some(words))
+    }
+
     fn escape_part(&self, part: &str) -> String {
         let mut out = String::with_capacity(part.len());
         for byte in part.bytes() {
@@ -224,6 +257,16 @@ mod tests {
     fn reserved_keys_are_refused() {
         assert!(Tags::parse_pair("capsule-owner=me").is_err());
         assert_eq!(Tags::parse_pair("env=prod=eu").unwrap(), ("env".to_owned(), "prod=eu".to_owned()));
+    }
+
+    #[test]
+    fn marking_leaves_foreign_words_as_they_are_and_takes_nobody_elses_server() {
+        let (owner, other) = (OwnerId::random(), OwnerId::random());
+        let words = WORDS.marked(["env:prod", "ü b", "a_zz"], &owner).unwrap().unwrap();
+        assert_eq!(words[..3], ["env:prod", "ü b", "a_zz"]);
+        assert_eq!(words[3], format!("capsule-owner:{owner}"));
+        assert_eq!(WORDS.marked(words.clone(), &owner).unwrap(), None);
+        assert_eq!(WORDS.marked(words, &other).unwrap_err().kind(), ErrorKind::Conflict);
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod state;
 
 mod flow;
 mod journal;
+mod marking;
 mod order;
 mod poll;
 mod run;

@@ -51,6 +51,7 @@ enum Call {
     RemoveLeftovers { owner: OwnerId },
     Statement,
     StartFromOwnDisk { id: InstanceId },
+    Mark { id: InstanceId, owner: OwnerId },
 }
 
 #[derive(Deserialize)]
@@ -135,6 +136,10 @@ async fn answer(provider: &dyn Provider, line: &str) -> Result<Value> {
         Call::StartFromOwnDisk { id } => match provider.own_loader() {
             Some(loader) => shown(&loader.start_from_own_disk(&id).await?),
             None => Err(Error::new(ErrorKind::Unsupported, "Its servers do so from birth.")),
+        },
+        Call::Mark { id, owner } => match provider.marking() {
+            Some(marking) => shown(&marking.mark(&id, &owner).await?),
+            None => Err(Error::new(ErrorKind::Unsupported, "Its servers have no tags.")),
         },
     }
 }

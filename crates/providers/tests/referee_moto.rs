@@ -84,6 +84,13 @@ async fn a_server_lives_and_dies() {
         assert_eq!(aws.get(&made.id).await.unwrap().unwrap().status, status, "{to}");
     }
 
+    // It has the mark of its own installation, and is no other one's.
+    let marking = aws.marking().unwrap();
+    marking.mark(&made.id, &order.owner).await.unwrap();
+    let refused = marking.mark(&made.id, &OwnerId::random()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert_eq!(aws.get(&made.id).await.unwrap().unwrap().tags, shown.tags);
+
     aws.delete(&made.id).await.unwrap();
     assert!(aws.get(&made.id).await.unwrap().is_none());
     assert!(aws.list(&Scope::Token(order.token)).await.unwrap().is_empty());

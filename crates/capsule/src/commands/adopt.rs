@@ -12,7 +12,11 @@ use crate::session::Session;
 /// Take a server that is there into the inventory
 ///
 /// It is then ours to start, stop and delete. What it cost until now is not known; what it costs from now on is read
-/// from the catalogue. Nothing is changed at the provider.
+/// from the catalogue. Nothing is changed at the provider, unless --tag asks for it.
+///
+/// With --tag the server gets our owner tag beside its own tags, so that `capsule rebuild` finds it should the journal be
+/// lost. Most vendors take all tags of a server at once: what somebody else changes in that moment is lost. What is missing
+/// afterwards is named.
 ///
 /// By an address or a host name, an xNode of any vendor or at home is taken in, for `capsule verify` and `capsule health`
 /// to look at; `capsule delete` then only forgets it.
@@ -27,6 +31,9 @@ pub struct Adopt {
     /// Also if this installation did not make it
     #[arg(long)]
     pub foreign: bool,
+    /// Put our owner tag on it at its provider; also on one that is in the inventory already
+    #[arg(long)]
+    pub tag: bool,
     /// Whose xNode it is
     #[arg(long, value_name = "eth:ADDRESS")]
     pub owner: Option<String>,
@@ -39,12 +46,22 @@ pub(super) async fn run(session: &Session, args: &Adopt) -> Outcome {
     let engine = session.engine().await?;
     let owner: Option<Owner> = args.owner.as_deref().map(str::parse).transpose()?;
     let record = match adopt_host::is_host(&args.id) {
+        true if args.tag => {
+            let message = format!("`{}` is no server of a provider, so there is nothing to tag.", args.id);
+            return Err(Error::new(ErrorKind::Invalid, message).with_hint("Leave --tag out.").into());
+        }
         true => {
             let (host, name) = (args.id.as_str(), args.name.as_deref());
             adopt_host::adopt(session, &engine, Host { host, name, owner, force: args.force }).await?
         }
         false => {
             let record = at_provider(session, &engine, args).await?;
+            if args.tag {
+                output::note(match engine.mark(&record.id).await? {
+                    true => format!("{} carries our tag now.", record.id),
+                    false => format!("{} carries our tag already.", record.id),
+                });
+            }
             match owner {
                 Some(owner) => {
                     engine.describe(&record.id, Goal::existing(Some(owner), None).to_value()).await?;

@@ -8,7 +8,9 @@ use capsule_core::{Catalog, Currency, Error, ErrorKind, Instance, InstanceId, Mo
 use capsule_engine::{Adopt, Engine};
 use clap::{Args, Subcommand};
 use futures_util::future::join_all;
-use jiff::SignedDuration;
+use futures_util::{StreamExt, stream};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Zoned};
 use serde_json::json;
 
 use self::matching::{Outcome as Became, Shown, Verdict, judge};
@@ -42,8 +44,27 @@ pub struct Inventory {
     /// inventory.json, or the CSV
     pub file: PathBuf,
     /// Take what was matched into the inventory, with the tags that it had there; nothing is changed at the providers
-    #[arg(long, visible_alias = "tag")]
+    #[arg(long)]
     pub adopt: bool,
+    /// The same, and put our owner tag on what was matched at its provider, beside its own tags: `capsule rebuild` finds it
+    /// then should the journal be lost. Most vendors take all tags of a server at once, so what somebody else changes in that
+    /// moment is lost; what is missing afterwards is named
+    #[arg(long)]
+    pub tag: bool,
+    /// The zone of times that name none, such as Europe/Berlin, UTC or +02:00: the original wrote those of the machine that
+    /// it ran on [default: this machine's]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub timezone: Option<TimeZone>,
+}
+
+/// A zone by its name in the machine's database, or an offset.
+fn zone(text: &str) -> Result<TimeZone, String> {
+    let offset = format!("1970-01-01T00:00:00{text}[{text}]").parse::<Zoned>().map(|zoned| zoned.time_zone().clone());
+    let known = || TimeZone::get(text).ok();
+    offset
+        .ok()
+        .or_else(known)
+        .ok_or_else(|| format!("this machine knows no time zone `{text}`; one is `Europe/Berlin`"))
 }
 
 /// What the report adds to a verdict.
@@ -53,7 +74,12 @@ struct Taken {
     managed: bool,
     /// Its name there, if this run took it in.
     adopted_as: Option<String>,
+    /// Whether it carries our tag at its provider.
+    tagged: bool,
 }
+
+/// So many servers are tagged at once.
+const TAGS_AT_ONCE: usize = 8;
 
 pub(super) async fn run(session: &Session, args: &Import) -> Outcome {
     let ImportCommand::Inventory(args) = &args.command;
@@ -61,7 +87,11 @@ pub(super) async fn run(session: &Session, args: &Import) -> Outcome {
     let engine = session.engine().await?;
     let (shown, mut errors) = finish::interruptible(ask(session, &file)).await?;
     let verdicts = judge(&file, &shown, session.clock.now());
-    let taken = finish::interruptible(take(session, &engine, &verdicts, args.adopt, &mut errors)).await??;
+    let adopt = args.adopt || args.tag;
+    let mut taken = finish::interruptible(take(session, &engine, &verdicts, adopt, &mut errors)).await??;
+    if args.tag {
+        finish::interruptible(tag(&engine, &verdicts, &mut taken, &mut errors)).await?;
+    }
     report(session, args, &file, &verdicts, &taken, &errors)?;
     let broken = verdicts.iter().filter(|verdict| verdict.outcome == Became::Broken).count();
     match (errors.is_empty(), broken) {
@@ -85,7 +115,10 @@ fn read(args: &Inventory) -> Result<File, Error> {
         Error::new(ErrorKind::Invalid, format!("{name} is not UTF-8 at line {line}."))
             .with_hint("Save it as UTF-8 and run this again.")
     })?;
-    File::read(&text).map_err(|error| error.context(format!("{name} cannot be used")))
+    // A machine that does not say where it is keeps universal time.
+    let here = || TimeZone::try_system().unwrap_or(TimeZone::UTC);
+    File::read(&text, args.timezone.clone().unwrap_or_else(here))
+        .map_err(|error| error.context(format!("{name} cannot be used")))
 }
 
 /// Lists the servers of every provider that the file names, by the name in the file.
@@ -137,7 +170,7 @@ async fn take(
     adopt: bool,
     errors: &mut Vec<Error>,
 ) -> Result<Vec<Taken>, Error> {
-    let known = engine.inventory().await?;
+    let (known, owner) = (engine.inventory().await?, session.owner().await?);
     let living: HashSet<InstanceId> = known.iter().map(|record| record.id.clone()).collect();
     let mut names: HashSet<String> = known.into_iter().map(|record| record.name).collect();
     let mut catalogs: Option<Vec<Catalog>> = None;
@@ -146,6 +179,7 @@ async fn take(
         let mut taken = Taken::default();
         if let (Some(instance), Some(entry)) = (verdict.instance, verdict.entry) {
             taken.managed = living.contains(&instance.id);
+            taken.tagged = instance.is_owned_by(&owner);
             if adopt && !taken.managed {
                 if catalogs.is_none() {
                     catalogs = Some(prices(session, verdicts).await);
@@ -166,7 +200,7 @@ async fn take(
                 match engine.adopt(Instance::clone(instance), how).await {
                     Ok(record) => {
                         names.insert(record.name.clone());
-                        taken = Taken { managed: true, adopted_as: Some(record.name) };
+                        (taken.managed, taken.adopted_as) = (true, Some(record.name));
                     }
                     Err(error) => errors.push(error.context(format!("{} was not taken in", instance.id))),
                 }
@@ -175,6 +209,20 @@ async fn take(
         all.push(taken);
     }
     Ok(all)
+}
+
+/// Puts our tag on what was matched and is in the inventory. One that fails leaves the others.
+async fn tag(engine: &Engine, verdicts: &[Verdict<'_>], taken: &mut [Taken], errors: &mut Vec<Error>) {
+    let lacking = taken.iter_mut().zip(verdicts).filter(|(taken, _)| taken.managed && !taken.tagged);
+    let asked = lacking.filter_map(|(taken, verdict)| Some((taken, &verdict.instance?.id)));
+    let answers = stream::iter(asked).map(async |(taken, id)| (taken, engine.mark(id).await));
+    let answers: Vec<_> = answers.buffered(TAGS_AT_ONCE).collect().await;
+    for (taken, answer) in answers {
+        match answer {
+            Ok(_) => taken.tagged = true,
+            Err(error) => errors.push(error),
+        }
+    }
 }
 
 /// The catalogues of the providers that something was matched at; one that cannot be had leaves its servers without a price.
@@ -219,7 +267,8 @@ fn report(
     if session.json() {
         let rows = verdicts.iter().zip(taken).map(|(verdict, taken)| row(verdict, taken)).collect::<Vec<_>>();
         return output::json(&json!({
-            "file": args.file, "format": file.format, "last_updated": file.last_updated,
+            "file": args.file, "format": file.format, "last_updated": file.last_updated, "timezone": file.timezone,
+            "zoneless_times": file.zoneless,
             "total": verdicts.len(), "counts": counts(verdicts), "recorded_cost": recorded, "entries": rows,
             "history": { "total": file.history.len(), "recorded_cost": ended, "records": file.history },
             "errors": errors,
@@ -247,6 +296,10 @@ fn report(
         })
         .collect();
     output::note(format!("{} rows: {}.", verdicts.len(), parts.join(", ")));
+    if file.zoneless > 0 {
+        let (count, zone) = (file.zoneless, &file.timezone);
+        output::note(format!("Times without a zone ({count}) are read as those of {zone}; --timezone says otherwise."));
+    }
     output::note(format!("By the original's own figures they cost {recorded:.2}; that is neither live nor billed."));
     if !file.history.is_empty() {
         let broken = file.history.iter().filter(|past| !past.problems.is_empty());
@@ -256,8 +309,14 @@ fn report(
         output::note(format!("Its history has {} that were ended, for {ended:.2}.{unread}", file.history.len()));
     }
     let unmanaged = taken.iter().zip(verdicts).any(|(taken, verdict)| verdict.instance.is_some() && !taken.managed);
-    if unmanaged && !args.adopt {
-        output::note("Add --adopt to take what was matched into the inventory.");
+    if args.tag {
+        let count = taken.iter().filter(|taken| taken.tagged).count();
+        output::note(format!("{count} carry our tag at their providers."));
+    }
+    if unmanaged && !(args.adopt || args.tag) {
+        output::note(
+            "Add --adopt to take what was matched into the inventory, --tag to mark it at its provider as well.",
+        );
     }
     Ok(())
 }
@@ -270,7 +329,7 @@ fn row(verdict: &Verdict<'_>, taken: &Taken) -> serde_json::Value {
         "name": entry.and_then(|entry| entry.name.as_ref()),
         "instance": verdict.instance.map(|instance| &instance.id),
         "status": verdict.instance.map(|instance| instance.status),
-        "managed": taken.managed, "adopted_as": taken.adopted_as, "maybe": verdict.maybe,
+        "managed": taken.managed, "adopted_as": taken.adopted_as, "tagged": taken.tagged, "maybe": verdict.maybe,
         "recorded": verdict.recorded, "problems": entry.map(|entry| &entry.problems),
         "original": entry.map(|entry| &entry.original),
     })

@@ -42,7 +42,7 @@ fn vanish(program: &Program, provider: &str) {
 }
 
 /// The journal is lost; the file that says which installation this is stays.
-fn lose_journal(program: &Program) {
+pub(crate) fn lose_journal(program: &Program) {
     for path in program.files().iter().filter(|path| path.to_string_lossy().contains("journal.db")) {
         std::fs::remove_file(path).unwrap();
     }
@@ -200,7 +200,21 @@ fn a_server_is_adopted_by_id() {
     let id = record["id"].as_str().unwrap();
     let again = program.sandbox(&["adopt", id]).exits(0);
     assert!(again.stderr.contains("already"), "{again:?}");
-    program.sandbox(&["delete", "legacy", "--yes"]).exits(0);
+    // It still carries the mark of the installation that made it, and a server belongs to one.
+    let theirs = program.sandbox(&["adopt", id, "--tag"]).exits(1);
+    assert!(theirs.stderr.contains("belongs to installation") && theirs.stderr.contains("capsule-owner"), "{theirs:?}");
+    meanwhile(&program, |world| {
+        let machines = &mut world.clouds.get_mut("digitalocean").unwrap().machines;
+        machines.get_mut(id.rsplit('/').next().unwrap()).unwrap().tags = [("mine".to_owned(), String::new())].into();
+    });
+    let tagged = program.sandbox(&["adopt", id, "--tag"]).exits(0);
+    assert!(tagged.stderr.contains("carries our tag now"), "{tagged:?}");
+    assert!(program.sandbox(&["adopt", id, "--tag"]).exits(0).stderr.contains("carries our tag already"));
+    lose_journal(&program);
+    let rebuilt = program.sandbox(&["-o", "json", "rebuild"]).exits(0).json();
+    assert!(rebuilt["rebuilt"].as_array().unwrap().iter().any(|record| record["id"] == id), "{rebuilt}");
+    program.sandbox(&["delete", id, "--yes"]).exits(0);
+    program.sandbox(&["adopt", "192.0.2.1", "--tag"]).exits(2);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::fleet::meanwhile;
+use crate::fleet::{lose_journal, meanwhile};
 use crate::program::Program;
 
-/// Thirty servers at three providers that no home knows any more.
+/// Thirty servers at three providers that no home knows, and that no installation marked: as the original left them.
 fn strangers() -> (Program, Vec<Value>) {
     let program = Program::new();
     for provider in ["digitalocean", "vultr", "aws"] {
@@ -18,14 +18,19 @@ fn strangers() -> (Program, Vec<Value>) {
         let wait: &[&str] = if provider == "digitalocean" { &[] } else { &["--wait", "none"] };
         program.sandbox(&[&args[..], wait].concat()).exits(0);
     }
-    for file in program.files() {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        if name.starts_with("journal.db") || name == "installation" {
-            std::fs::remove_file(file).unwrap();
+    lose_journal(&program);
+    std::fs::remove_file(program.home().join("sandbox/installation")).unwrap();
+    meanwhile(&program, |world| {
+        for cloud in world.clouds.values_mut() {
+            let ids: Vec<String> = cloud.machines.iter().map(|machine| machine.id.clone()).collect();
+            for id in ids {
+                cloud.machines.get_mut(&id).unwrap().tags = [("xnode".to_owned(), String::new())].into();
+            }
         }
-    }
+    });
     let instances = program.sandbox(&["-o", "json", "list"]).exits(0).json()["instances"].as_array().unwrap().clone();
     assert_eq!(instances.len(), 30);
+    assert!(instances.iter().all(|instance| instance["tags"] == json!({ "xnode": "" })));
     (program, instances)
 }
 
@@ -108,7 +113,7 @@ fn a_hundred_entries_of_the_original_are_each_accounted_for() {
     let file = hundred(&program, &living);
     let file = file.to_str().unwrap();
     program.run(&["sandbox", "fault", "linode:instances.list:status=503x*"]).exits(0);
-    let report = program.sandbox(&["-o", "json", "import", "inventory", file]).exits(1).json();
+    let report = program.sandbox(&["-o", "json", "import", "inventory", file, "--timezone", "UTC"]).exits(1).json();
     assert_eq!(report["total"], 100);
     let at_first = expected(&[
         ("matched", 30),
@@ -149,7 +154,8 @@ fn a_hundred_entries_of_the_original_are_each_accounted_for() {
 
     // Who answers again is believed again; what was not adopted was not touched.
     meanwhile(&program, |world| world.faults.clear());
-    let taken = program.sandbox(&["-o", "json", "import", "inventory", file, "--adopt"]).exits(1).json();
+    let taken =
+        program.sandbox(&["-o", "json", "import", "inventory", file, "--timezone", "UTC", "--adopt"]).exits(1).json();
     let later = expected(&[("matched", 30), ("gone", 50), ("duplicate", 10), ("unknown_provider", 5), ("broken", 5)]);
     assert_eq!(counts(&taken), later);
     let adopted = |report: &Value| {
@@ -160,17 +166,31 @@ fn a_hundred_entries_of_the_original_are_each_accounted_for() {
     assert_eq!(inventory["servers"].as_array().unwrap().len(), 30);
     assert!(inventory["servers"].as_array().unwrap().iter().all(|server| !server["price"].is_null()));
 
-    // Again: the same report, and nothing is taken in twice.
-    let again = program.sandbox(&["-o", "json", "import", "inventory", file, "--tag"]).exits(1).json();
+    // Again: the same report, and nothing is taken in twice. What is asked for beside that is done.
+    let is = |report: &Value, what: &str| {
+        report["entries"].as_array().unwrap().iter().filter(|entry| entry[what] == true).count()
+    };
+    assert_eq!((is(&taken, "managed"), is(&taken, "tagged")), (30, 0));
+    let again =
+        program.sandbox(&["-o", "json", "import", "inventory", file, "--timezone", "UTC", "--tag"]).exits(1).json();
     assert_eq!((counts(&again), adopted(&again)), (later, 0));
-    let managed = again["entries"].as_array().unwrap().iter().filter(|entry| entry["managed"] == true).count();
-    assert_eq!(managed, 30);
-    let table = program.sandbox(&["import", "inventory", file]).exits(1);
+    assert_eq!((is(&again, "managed"), is(&again, "tagged")), (30, 30));
+    let listed = program.sandbox(&["-o", "json", "list"]).exits(0).json();
+    for instance in listed["instances"].as_array().unwrap() {
+        assert_eq!((&instance["managed"], &instance["tags"]["xnode"]), (&json!(true), &json!("")), "{instance}");
+        assert!(instance["tags"]["capsule-owner"].is_string(), "{instance}");
+    }
+    let table = program.sandbox(&["import", "inventory", file, "--timezone", "UTC"]).exits(1);
     assert!(
         table.stderr.contains("100 rows: 30 matched, 50 gone, 10 duplicate, 5 unknown provider, 5 broken."),
         "{table:?}"
     );
     assert_eq!((program.machines().born, program.machines().living), (30, 30));
+
+    // The journal is lost, and the tags lead back to all of them.
+    lose_journal(&program);
+    let rebuilt = program.sandbox(&["-o", "json", "rebuild"]).exits(0).json();
+    assert_eq!(rebuilt["rebuilt"].as_array().unwrap().len(), 30);
 }
 
 #[test]
@@ -187,7 +207,8 @@ fn the_originals_csv_is_read_and_its_broken_rows_are_named() {
         native(&list["instances"][0])
     );
     std::fs::write(&file, text).unwrap();
-    let run = program.sandbox(&["import", "inventory", file.to_str().unwrap()]).exits(1);
+    let args = ["import", "inventory", file.to_str().unwrap()];
+    let run = program.run_with(&[("TZ", "EST5EDT,M3.2.0,M11.1.0")], &[&["--sandbox"], &args[..]].concat()).exits(1);
     let shown = format!("{}--\n{}", run.stdout, run.stderr);
     // Of the living one, the id differs from run to run, and the cost grows.
     let masked = shown.replace(file.to_str().unwrap(), "FILE").replace(native(&list["instances"][0]), "ID");
@@ -200,8 +221,15 @@ fn the_originals_csv_is_read_and_its_broken_rows_are_named() {
     4     gone     gone  digitalocean  2                  -
     --
     3 rows: 1 matched, 1 gone, 1 broken.
+    Times without a zone (1) are read as those of this machine; --timezone says otherwise.
     error: 1 of 3 rows of FILE cannot be read; the others hold.
     ");
+    // Eastern time is that of the machine here; whoever knows better says so.
+    let zoned = program.sandbox(&[&["-o", "json"], &args[..], &["--timezone", "+02:00"]].concat()).exits(1).json();
+    assert_eq!((&zoned["timezone"], &zoned["zoneless_times"]), (&json!("+02"), &json!(1)));
+    assert_eq!(zoned["entries"][0]["recorded"]["from"], "2025-10-31T22:00:00Z");
+    let nowhere = program.sandbox(&[&args[..], &["--timezone", "Mars/Olympus"]].concat()).exits(2);
+    assert!(nowhere.stderr.contains("Mars/Olympus") && nowhere.stderr.contains("Europe/Berlin"), "{nowhere:?}");
     let missing = program.sandbox(&["import", "inventory", "nowhere.json"]).exits(2);
     assert!(missing.stderr.contains("nowhere.json cannot be read"), "{missing:?}");
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Clock, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, ManualClock, Order, OwnLoader, OwnerId, PlanKind, Power, Provider,
-    ProviderId, RawBody, Result, Retry, Scope, Statements, Tags,
+    InstanceStatus, Leftovers, Lifecycle, ManualClock, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider,
+    ProviderId, RawBody, Result, Retry, Scope, Statements, Tags, tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Look, OnFailure, Options, Placement, Prospect, Providers, Readiness,
@@ -93,6 +93,8 @@ pub(crate) struct World {
     pub(crate) lists: usize,
     pub(crate) gets: usize,
     pub(crate) refuse_delete: bool,
+    /// What somebody else makes of a server's tags right after it was marked.
+    pub(crate) meddles: Option<fn(&mut Tags)>,
 }
 
 pub(crate) struct TestCloud {
@@ -318,6 +320,22 @@ impl Provider for TestCloud {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Marking for TestCloud {
+    async fn mark(&self, id: &InstanceId, owner: &OwnerId) -> Result<()> {
+        let meddles = self.world.lock().unwrap().meddles;
+        self.with(id, |server| {
+            server.tags.insert(tags::OWNER, owner.as_str());
+            meddles.iter().for_each(|meddle| meddle(&mut server.tags));
+        })
+        .ok_or_else(|| id.not_there("servers.get"))
     }
 }
 

@@ -144,3 +144,52 @@ async fn the_inventory_is_read_back_once() {
 async fn record_id(engine: &Engine, name: &str) -> capsule_core::InstanceId {
     engine.find(name).await.unwrap().id
 }
+
+#[tokio::test]
+async fn what_was_marked_is_found_after_the_journal_is_lost() {
+    let bench = Bench::new();
+    let legacy =
+        bench.cloud.bear("legacy", [("env".to_owned(), "prod".to_owned())].into_iter().collect(), "small", false);
+    bench.cloud.clock.advance(Duration::from_secs(3600));
+    let engine = bench.open().await;
+    let error = engine.mark(&legacy.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "what is written down nowhere is not marked");
+    engine.adopt(legacy.clone(), Adopt { foreign: true, ..Default::default() }).await.unwrap();
+    assert!(engine.mark(&legacy.id).await.unwrap());
+    assert!(!engine.mark(&legacy.id).await.unwrap(), "it has the tag");
+    assert_eq!(names(&survey(&engine).await), (vec![], vec![], vec![]));
+    let shown = bench.cloud.living().remove(0);
+    assert_eq!((shown.tags.owner(), shown.tags.get("env")), (Some(bench.owner.as_str()), Some("prod")));
+
+    let mut elsewhere = Bench::new();
+    (elsewhere.cloud, elsewhere.owner) = (Arc::clone(&bench.cloud), bench.owner.clone());
+    let engine = elsewhere.open().await;
+    assert_eq!(names(&survey(&engine).await).0, ["legacy"]);
+    let rebuilt = engine.rebuild(&CLOUD, &|_| {}).await.unwrap();
+    assert_eq!(rebuilt.taken.iter().map(|record| &record.id).collect::<Vec<_>>(), [&legacy.id]);
+}
+
+#[tokio::test]
+async fn tags_that_somebody_changed_meanwhile_are_named() {
+    let bench = Bench::new();
+    let engine = bench.open().await;
+    let own: Tags = [("env".to_owned(), "prod".to_owned())].into_iter().collect();
+    let forget: [fn(&mut Tags); 2] = [
+        |tags| *tags = [(capsule_core::tags::OWNER.to_owned(), tags.owner().unwrap().to_owned())].into_iter().collect(),
+        |tags| *tags = Tags::new(),
+    ];
+    for (meddle, words) in forget.into_iter().zip(["had before: env=prod", "does not show our tag"]) {
+        bench.cloud.world.lock().unwrap().meddles = Some(meddle);
+        let server = bench.cloud.bear(words, own.clone(), "small", false);
+        bench.cloud.clock.advance(Duration::from_secs(60));
+        engine.adopt(server.clone(), Adopt { foreign: true, ..Default::default() }).await.unwrap();
+        let error = engine.mark(&server.id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.message().contains(words), "{error}");
+    }
+    let theirs = bench.cloud.bear("theirs", Tags::new().at_birth(&OwnerId::random(), &Token::random()), "small", false);
+    bench.cloud.clock.advance(Duration::from_secs(60));
+    engine.adopt(theirs.clone(), Adopt { foreign: true, ..Default::default() }).await.unwrap();
+    let error = engine.mark(&theirs.id).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Conflict && error.hint().is_some_and(|hint| hint.contains("capsule-owner")));
+}

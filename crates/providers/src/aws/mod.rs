@@ -7,6 +7,7 @@ mod credentials;
 mod groups;
 mod launch;
 mod leftovers;
+mod marking;
 mod offers;
 mod prices;
 mod query;
@@ -24,7 +25,7 @@ use async_trait::async_trait;
 use capsule_core::http::{Lane, parse_base};
 use capsule_core::{
     Account, Capabilities, Catalog, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, Result, Scope, Setting,
+    InstanceStatus, Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, Result, Scope, Setting,
     Settings, Statements, tags,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -318,5 +319,9 @@ impl Provider for Aws {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        Some(self)
     }
 }

@@ -424,6 +424,23 @@ impl Api {
         Ok(self.client.send(Call::get("tags.get", format!("/tags/{name}"))).await?.json::<Body>()?.tag)
     }
 
+    /// A tag that nothing carries yet. Whether one that is there already is refused is not documented.
+    ///
+    /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/tags_create>
+    pub(super) async fn create_tag(&self, name: &str) -> Result<()> {
+        let call = Call::post("tags.create", "/tags").idempotent().json(&serde_json::json!({ "name": name }));
+        self.client.send(call).await.map(drop)
+    }
+
+    /// Puts a tag that is there on a droplet, beside those that it has.
+    ///
+    /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/tags_assign_resources>
+    pub(super) async fn tag_droplet(&self, name: &str, id: u64) -> Result<()> {
+        let resources = serde_json::json!([{ "resource_id": id.to_string(), "resource_type": "droplet" }]);
+        let call = Call::post("tags.attach", format!("/tags/{name}/resources")).idempotent();
+        self.client.send(call.json(&serde_json::json!({ "resources": resources }))).await.map(drop)
+    }
+
     /// Takes the tag from all that carries it, and away.
     ///
     /// <https://docs.digitalocean.com/reference/api/digitalocean/#operation/tags_delete>

@@ -9,8 +9,8 @@ use capsule_core::http::{Diagnosis, Reply};
 use capsule_core::tags::{FlatTags, OWNER, TOKEN};
 use capsule_core::{
     Account, Addresses, Architecture, BillingUnit, Catalog, Currency, Error, ErrorKind, Gpu, Image, Instance,
-    InstanceId, InstanceStatus, Money, Offer, Order, Plan, PlanKind, Power, Price, Quota, RawBody, Region, Result,
-    Retry, Scope, Stock, Tags, Token,
+    InstanceId, InstanceStatus, Money, Offer, Order, OwnerId, Plan, PlanKind, Power, Price, Quota, RawBody, Region,
+    Result, Retry, Scope, Stock, Tags, Token,
 };
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -151,12 +151,17 @@ pub(super) fn power_action(id: &InstanceId, now: InstanceStatus, to: Power) -> R
 pub(super) fn scope_tag(scope: &Scope) -> Result<Option<String>> {
     match scope {
         Scope::All => Ok(None),
-        Scope::Owner(owner) | Scope::OwnerIn(owner, _) => TAGS.encode(OWNER, owner.as_str()).map(Some),
+        Scope::Owner(owner) | Scope::OwnerIn(owner, _) => owner_tag(owner).map(Some),
         Scope::Token(token) | Scope::TokenIn(token, _) => TAGS.encode(TOKEN, token.as_str()).map(Some),
     }
 }
 
 // ---- Orders
+
+/// The tag of everything that is an installation's.
+pub(super) fn owner_tag(owner: &OwnerId) -> Result<String> {
+    TAGS.encode(OWNER, owner.as_str())
+}
 
 /// Everything about an order that can be wrong before it is sent; gives its tags as the vendor's words.
 pub(super) fn check(order: &Order) -> Result<Vec<String>> {

@@ -4,6 +4,7 @@ mod api;
 mod billing;
 mod convert;
 mod leftovers;
+mod marking;
 mod statement;
 
 use std::collections::HashMap;
@@ -14,8 +15,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey, RawBody, Result,
-    Retry, Scope, Setting, Settings, SshKey, Statements,
+    Leftovers, Lifecycle, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey,
+    RawBody, Result, Retry, Scope, Setting, Settings, SshKey, Statements,
 };
 use futures_util::future::{join, try_join, try_join_all, try_join3};
 use secrecy::ExposeSecret;
@@ -169,11 +170,7 @@ impl DigitalOcean {
 
     /// The state of a droplet that has to be there.
     async fn present(&self, id: &InstanceId) -> Result<Instance> {
-        self.get(id).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("There is no droplet {id}."))
-                .with_provider(&DESCRIPTOR.id)
-                .with_operation("droplets.get")
-        })
+        self.get(id).await?.ok_or_else(|| id.not_there("droplets.get"))
     }
 
     /// Waits until an accepted action has ended, within reason.
@@ -318,6 +315,10 @@ impl Provider for DigitalOcean {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        Some(self)
     }
 }
 

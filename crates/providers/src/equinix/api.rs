@@ -309,6 +309,12 @@ impl Api {
         one_device(&self.send(call.query("include", INCLUDE).json(body)).await?, turn)
     }
 
+    /// Replaces a device's tags.
+    pub(super) async fn retag(&self, id: &str, tags: &[String]) -> Result<()> {
+        let call = Call::put("devices.update", format!("/devices/{id}"));
+        self.send(call.json(&serde_json::json!({ "tags": tags }))).await.map(drop)
+    }
+
     pub(super) async fn delete_device(&self, id: &str) -> Result<()> {
         self.send(Call::delete("devices.delete", format!("/devices/{id}"))).await.map(drop)
     }

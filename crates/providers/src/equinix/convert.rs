@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::{CAPABILITIES, DESCRIPTOR, api, billing};
 
 /// (unsure) No rule for tags is documented. These characters are safe in all.
-const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-_", escape: '_', max_length: 255 };
+pub(super) const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-_", escape: '_', max_length: 255 };
 
 /// The vendor's word for a device that is gone but still told of.
 const DELETED: &str = "deleted";
@@ -186,6 +186,11 @@ pub(super) fn scope_tag(scope: &Scope) -> Result<Option<String>> {
 }
 
 // ---- Orders
+
+/// A device's tags as they stand at the vendor.
+pub(super) fn words(device: api::Device<'_>) -> Vec<String> {
+    device.tags.into_iter().flatten().map(Cow::into_owned).collect()
+}
 
 /// Everything about an order that can be wrong before it is sent; gives its tags as the vendor's words.
 pub(super) fn check(order: &Order) -> Result<Vec<String>> {
@@ -513,7 +518,7 @@ pub(super) fn diagnose(reply: &Reply) -> Diagnosis {
                  organization may order everything.",
             ),
         ),
-        ("devices.get" | "devices.act" | "devices.delete" | "keys.delete", _) => (None, None),
+        ("devices.get" | "devices.update" | "devices.act" | "devices.delete" | "keys.delete", _) => (None, None),
         // Nothing but the project can be missing here, or what an order names.
         ("devices.create", 404) => (Some(ErrorKind::Invalid), Some(NO_PROJECT)),
         (_, 404) => (Some(ErrorKind::Config), Some(NO_PROJECT)),

@@ -4,6 +4,7 @@ mod api;
 mod billing;
 mod convert;
 mod leftovers;
+mod marking;
 mod statement;
 
 use std::collections::HashMap;
@@ -14,8 +15,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey, Result, Scope,
-    Setting, SshKey, Statements,
+    Leftovers, Lifecycle, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey, Result,
+    Scope, Setting, SshKey, Statements,
 };
 use futures_util::future::{try_join_all, try_join4};
 use http::HeaderName;
@@ -160,11 +161,7 @@ impl Equinix {
 
     /// A device that has to be there.
     async fn present(&self, id: &InstanceId) -> Result<Instance> {
-        self.get(id).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("There is no device {id}."))
-                .with_provider(&DESCRIPTOR.id)
-                .with_operation("devices.get")
-        })
+        self.get(id).await?.ok_or_else(|| id.not_there("devices.get"))
     }
 }
 
@@ -248,6 +245,10 @@ impl Provider for Equinix {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        Some(self)
     }
 }
 

@@ -354,6 +354,22 @@ impl Api {
         self.client.send(call).await.map(drop)
     }
 
+    /// The tags of a server of either collection. `get_device_tag_id_resource`
+    pub(super) async fn tags(&self, id: u64) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Body {
+            tags: Option<Vec<String>>,
+        }
+        let call = Call::get("devices.tags", format!("/device/{id}/tags"));
+        Ok(self.client.send(call).await?.json::<Body>()?.tags.unwrap_or_default())
+    }
+
+    /// Replaces them. `put_device_tag_id_resource`
+    pub(super) async fn retag(&self, id: u64, tags: &[String]) -> Result<()> {
+        let call = Call::put("devices.set_tags", format!("/device/{id}/tags"));
+        self.client.send(call.json(&serde_json::json!({ "tags": tags }))).await.map(drop)
+    }
+
     /// One order, `None` where there is none of that id. `get_order_id_resource`
     pub(super) async fn order(&self, id: u64) -> Result<Option<Order>> {
         found(self.client.send(Call::get("orders.get", format!("/order/{id}"))).await)?

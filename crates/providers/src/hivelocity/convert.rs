@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{CAPABILITIES, DESCRIPTOR, api};
 
 /// The vendor names no rule for tags, so they stay within letters, digits and what every system takes.
-const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-_.", escape: '_', max_length: 255 };
+pub(super) const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-_.", escape: '_', max_length: 255 };
 
 /// The tag that says when a server was ordered, in epoch seconds: no view of the vendor's has that. It is ours alone and
 /// not shown as a tag.

@@ -5,6 +5,7 @@ mod billing;
 mod buy;
 mod convert;
 mod leftovers;
+mod marking;
 mod offers;
 mod orders;
 mod statement;
@@ -17,8 +18,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting, Statements,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, ErrorKind, Instance, InstanceId, InstanceStatus,
+    Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
+    Statements,
 };
 use futures_util::future::{try_join, try_join_all};
 use http::HeaderName;
@@ -126,11 +128,7 @@ impl Hivelocity {
 
     /// The state of a server that has to be there.
     async fn present(&self, id: &InstanceId) -> Result<Instance> {
-        self.get(id).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("There is no server {id}."))
-                .with_provider(&DESCRIPTOR.id)
-                .with_operation("devices.get")
-        })
+        self.get(id).await?.ok_or_else(|| id.not_there("devices.get"))
     }
 }
 
@@ -287,6 +285,10 @@ impl Provider for Hivelocity {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        Some(self)
     }
 }
 

@@ -342,6 +342,14 @@ impl Api {
         one(&self.client.send(call).await?, turn)
     }
 
+    /// Replaces a server's tags.
+    ///
+    /// <https://techdocs.akamai.com/linode-api/reference/put-linode-instance>
+    pub(super) async fn retag(&self, id: u64, tags: &[String]) -> Result<()> {
+        let call = Call::put("instances.update", format!("/linode/instances/{id}"));
+        self.client.send(call.json(&serde_json::json!({ "tags": tags }))).await.map(drop)
+    }
+
     /// <https://techdocs.akamai.com/linode-api/reference/delete-linode-instance>
     pub(super) async fn delete(&self, id: u64) -> Result<()> {
         self.client.send(Call::delete("instances.delete", format!("/linode/instances/{id}"))).await.map(drop)

@@ -25,7 +25,7 @@ use super::api::{self, Job};
 use super::{CAPABILITIES, DESCRIPTOR, billing};
 
 /// A tag is any text of 3 to 50 characters; we keep to those that every filter and URL takes.
-const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-.", escape: '_', max_length: 50 };
+pub(super) const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-.", escape: '_', max_length: 50 };
 /// A shorter tag is refused.
 const TAG_MIN: usize = 3;
 

@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod marking;
 mod statement;
 
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use base64::Engine;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    Leftovers, Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting, Settings,
-    Statements,
+    Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
+    Settings, Statements,
 };
 use futures_util::future::try_join4;
 use secrecy::{ExposeSecret, SecretString};
@@ -135,11 +136,7 @@ impl Linode {
 
     /// The state of a server that has to be there.
     async fn present(&self, id: &InstanceId) -> Result<Instance> {
-        self.get(id).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("There is no server {id}."))
-                .with_provider(&DESCRIPTOR.id)
-                .with_operation("instances.get")
-        })
+        self.get(id).await?.ok_or_else(|| id.not_there("instances.get"))
     }
 }
 
@@ -240,6 +237,10 @@ impl Provider for Linode {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         self.direct_disk.then_some(self)
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        Some(self)
     }
 }
 

@@ -264,6 +264,14 @@ impl Api {
         one_server(&self.client.send(call.json(body)).await?, turn)
     }
 
+    /// Replaces the tags of a server.
+    ///
+    /// <https://www.scaleway.com/en/developers/api/instances/#path-instances-update-an-instance>
+    pub(super) async fn retag(&self, id: &InstanceId, tags: &[String]) -> Result<()> {
+        let call = Call::patch("servers.update", server_path(id, ""));
+        self.client.send(call.json(&serde_json::json!({ "tags": tags }))).await.map(drop)
+    }
+
     /// Only takes stopped servers, and leaves their volumes behind.
     ///
     /// <https://www.scaleway.com/en/developers/api/instances/#path-instances-delete-an-instance>

@@ -31,7 +31,7 @@ pub(super) const ZONES: &[(&str, &str, &str)] = &[
 
 /// Tags are free text, but a filter joins several by commas. What else is refused, and how long one may be, is not
 /// documented (unsure): so few characters go unchanged.
-const TAGS: FlatTags = FlatTags { separator: '=', allowed: "-_.:/@", escape: '%', max_length: 255 };
+pub(super) const TAGS: FlatTags = FlatTags { separator: '=', allowed: "-_.:/@", escape: '%', max_length: 255 };
 
 /// On a server that must not start before its user-data is set.
 const AWAITS: (&str, &str) = ("capsule-awaits", "user-data");

@@ -5,6 +5,7 @@ mod billing;
 mod convert;
 mod leftovers;
 mod making;
+mod marking;
 mod offers;
 mod removal;
 mod statement;
@@ -16,7 +17,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, Leftovers,
-    Lifecycle, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting, Statements,
+    Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting,
+    Statements,
 };
 use futures_util::future::{OptionFuture, join, try_join, try_join_all};
 use http::HeaderName;
@@ -135,11 +137,7 @@ impl Scaleway {
 
     /// The state of a server that has to be there.
     async fn present(&self, id: &InstanceId) -> Result<Seen> {
-        self.see(id).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("There is no server {id}."))
-                .with_provider(&DESCRIPTOR.id)
-                .with_operation("servers.get")
-        })
+        self.see(id).await?.ok_or_else(|| id.not_there("servers.get"))
     }
 
     async fn list_zone(&self, zone: &str, scope: &Scope) -> Result<Vec<Seen>> {
@@ -263,6 +261,10 @@ impl Provider for Scaleway {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        Some(self)
     }
 }
 

@@ -297,6 +297,15 @@ impl Api {
         one_server(&self.client.send(call).await?, turn)
     }
 
+    /// Replaces a server's tags.
+    ///
+    /// <https://www.vultr.com/api/#operation/update-instance>,
+    /// <https://www.vultr.com/api/#operation/update-baremetal>
+    pub(super) async fn retag(&self, kind: Kind, id: &str, tags: &[String]) -> Result<()> {
+        let call = Call::patch(kind.pick("instances.update", "metals.update"), kind.server(id));
+        self.client.send(call.json(&serde_json::json!({ "tags": tags }))).await.map(drop)
+    }
+
     /// <https://www.vultr.com/api/#operation/delete-instance>,
     /// <https://www.vultr.com/api/#operation/delete-baremetal>
     pub(super) async fn delete_server(&self, kind: Kind, id: &str) -> Result<()> {

@@ -21,7 +21,7 @@ use super::api::{self, ImageRef, Kind};
 use super::{CAPABILITIES, DESCRIPTOR, billing};
 
 /// (unsure) No rule for tags is documented; the examples hold letters and spaces. These characters are safe in all.
-const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-_", escape: '_', max_length: 255 };
+pub(super) const TAGS: FlatTags = FlatTags { separator: ':', allowed: "-_", escape: '_', max_length: 255 };
 
 /// What stands before the UUID of a bare metal in our ids: the vendor's own tell nothing.
 const METAL: &str = "bm-";
@@ -171,6 +171,11 @@ pub(super) fn power_call(id: &InstanceId, kind: Kind, now: InstanceStatus, to: P
 }
 
 // ---- Orders
+
+/// A server's tags as they stand at the vendor.
+pub(super) fn words(server: api::Server<'_>) -> Vec<String> {
+    server.tags.into_iter().flatten().map(Cow::into_owned).collect()
+}
 
 /// Everything about an order that can be wrong before it is sent; gives its tags as the vendor's words.
 pub(super) fn check(order: &Order) -> Result<Vec<String>> {

@@ -4,6 +4,7 @@ mod api;
 mod billing;
 mod convert;
 mod leftovers;
+mod marking;
 mod statement;
 
 use std::collections::{HashMap, HashSet};
@@ -14,8 +15,8 @@ use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey,
-    RawBody, Result, Scope, Setting, SshKey, Statements,
+    InstanceStatus, Leftovers, Lifecycle, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId,
+    PublicKey, RawBody, Result, Scope, Setting, SshKey, Statements,
 };
 use futures_util::future::{try_join, try_join_all, try_join4};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -44,7 +45,9 @@ pub static DESCRIPTOR: Descriptor = Descriptor {
     tariffs: &[&billing::VIRTUAL, &billing::BARE_METAL],
 };
 
-/// How other programs know its servers.
+/// How other programs know its servers:
+/// <https://registry.terraform.io/providers/vultr/vultr/latest/docs/resources/instance#import>,
+/// <https://registry.terraform.io/providers/vultr/vultr/latest/docs/resources/bare_metal_server#import>.
 pub(crate) static ELSEWHERE: Elsewhere = Elsewhere {
     native: convert::uuid,
     ..Elsewhere::new("vultr/vultr", |id| Resource {
@@ -183,9 +186,7 @@ impl Vultr {
 
     /// The state of a server that has to be there.
     async fn present(&self, id: &InstanceId) -> Result<InstanceStatus> {
-        let seen = self.get(id).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("There is no server {id}.")).with_provider(&DESCRIPTOR.id)
-        })?;
+        let seen = self.get(id).await?.ok_or_else(|| id.not_there("instances.get"))?;
         Ok(seen.status)
     }
 }
@@ -285,6 +286,10 @@ impl Provider for Vultr {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        Some(self)
     }
 }
 

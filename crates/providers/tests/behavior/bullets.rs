@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use capsule_core::{
-    Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, LeftoverKind, MadeFor, Order, OwnerId, Place,
-    Power, Scope, SshKey, Statement, Token,
+    Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, LeftoverKind, MadeFor, Marking, Order, OwnerId,
+    Place, Power, Scope, SshKey, Statement, Token,
 };
 use libtest_mimic::Failed;
 
@@ -58,6 +58,11 @@ bullets! {
     a_server_can_start_from_its_own_disk,
     own_disk_may_be_asked_for_twice,
     own_disk_of_a_missing_server_is_not_found,
+    a_marked_server_is_listed_as_ours,
+    marking_keeps_what_a_server_carries,
+    marking_twice_is_ok,
+    a_server_of_another_installation_is_not_marked,
+    marking_a_missing_server_is_not_found,
 }
 
 type Outcome = Result<(), Failed>;
@@ -572,6 +577,74 @@ async fn own_disk_of_a_missing_server_is_not_found(ground: &Ground) -> Outcome {
     let Some(loader) = ground.provider.own_loader() else { return Ok(()) };
     let server = ground.running("trial-disk").await?;
     let refused = loader.start_from_own_disk(&missing(&server.id)).await;
+    let kind = refused.as_ref().err().map(capsule_core::Error::kind);
+    check!(kind == Some(ErrorKind::NotFound), "a missing server: {refused:?}");
+    Ok(())
+}
+
+/// The way to mark servers.
+fn marking(ground: &Ground) -> Result<&dyn Marking, Failed> {
+    Ok(ground.provider.marking().ok_or("there is no way to mark a server")?)
+}
+
+/// A server that runs and that no installation made: without either of our tags.
+async fn unmarked(ground: &Ground, name: &str) -> Result<Instance, Failed> {
+    let server = ground.running(name).await?;
+    ground.witness.unmark(&server.id).await?;
+    let seen = ground.becomes(&server.id, InstanceStatus::Running).await?;
+    check!(seen.tags.owner().is_none(), "it is still marked: {:?}", seen.tags);
+    Ok(seen)
+}
+
+async fn a_marked_server_is_listed_as_ours(ground: &Ground) -> Outcome {
+    let server = unmarked(ground, "foreign").await?;
+    let before = ground.provider.list(&Scope::Owner(ground.owner.clone())).await?;
+    check!(before.is_empty(), "{:?} is ours already", ids(&before));
+    marking(ground)?.mark(&server.id, &ground.owner).await?;
+    let listed = ground.lists(&Scope::Owner(ground.owner.clone()), 1).await?;
+    check!(ids(&listed) == ids(std::slice::from_ref(&server)), "{:?} is listed", ids(&listed));
+    let shown = ground.provider.get(&server.id).await?.ok_or("it is gone")?;
+    check!(shown.is_owned_by(&ground.owner), "its tags are {:?}", shown.tags);
+    Ok(())
+}
+
+async fn marking_keeps_what_a_server_carries(ground: &Ground) -> Outcome {
+    let server = unmarked(ground, "foreign").await?;
+    let words = ground.witness.words(&server.id).await?;
+    check!(!words.is_empty(), "it carries nothing that could be lost");
+    marking(ground)?.mark(&server.id, &ground.owner).await?;
+    let after = ground.witness.words(&server.id).await?;
+    let lost: Vec<_> = words.iter().filter(|word| !after.contains(word)).collect();
+    check!(lost.is_empty() && after.len() == words.len() + 1, "{words:?} became {after:?}");
+    let shown = ground.provider.get(&server.id).await?.ok_or("it is gone")?;
+    check!(shown.name == server.name && shown.status == server.status, "{server:?} became {shown:?}");
+    Ok(())
+}
+
+async fn marking_twice_is_ok(ground: &Ground) -> Outcome {
+    let server = unmarked(ground, "foreign").await?;
+    marking(ground)?.mark(&server.id, &ground.owner).await?;
+    ground.past_the_lag().await;
+    let once = ground.witness.words(&server.id).await?;
+    marking(ground)?.mark(&server.id, &ground.owner).await?;
+    let twice = ground.witness.words(&server.id).await?;
+    check!(once == twice, "{once:?} became {twice:?}");
+    Ok(())
+}
+
+async fn a_server_of_another_installation_is_not_marked(ground: &Ground) -> Outcome {
+    let server = ground.running("theirs").await?;
+    let before = ground.witness.words(&server.id).await?;
+    let refused = marking(ground)?.mark(&server.id, &ground.neighbour).await;
+    let kind = refused.as_ref().err().map(capsule_core::Error::kind);
+    check!(kind == Some(ErrorKind::Conflict), "a server of somebody else: {refused:?}");
+    check!(ground.witness.words(&server.id).await? == before, "it was changed all the same");
+    Ok(())
+}
+
+async fn marking_a_missing_server_is_not_found(ground: &Ground) -> Outcome {
+    let made = ground.one("there").await?;
+    let refused = marking(ground)?.mark(&missing(&made.id), &ground.owner).await;
     let kind = refused.as_ref().err().map(capsule_core::Error::kind);
     check!(kind == Some(ErrorKind::NotFound), "a missing server: {refused:?}");
     Ok(())

@@ -54,6 +54,12 @@ pub(crate) trait Witness: Send + Sync {
     /// Whether what its own disk holds would start, were it started now.
     async fn starts_from_own_disk(&self, id: &InstanceId) -> Result<bool, Failed>;
 
+    /// Its tags as the vendor keeps them.
+    async fn words(&self, id: &InstanceId) -> Result<Vec<String>, Failed>;
+
+    /// Takes both of our tags from a server, as if its owner had made it by hand.
+    async fn unmark(&self, id: &InstanceId) -> Result<(), Failed>;
+
     /// From now on a page of the list after the first one fails for good.
     async fn break_later_pages(&self) -> Result<(), Failed>;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use capsule_core::http::{HttpTransport, Ledgers, Transport};
+use capsule_core::tags::RESERVED;
 use capsule_core::{Clock, Connect, InstanceId, ManualClock, OwnerId, PlanKind, ProviderId, SettingValue, Settings};
 use capsule_sim::{
     Dialect, Fault, Listing, Loader, Machine, MachineKind, Options, Serving, Sim, State, Timeline, What, World,
@@ -152,6 +153,19 @@ fn machine<'w>(world: &'w World, id: &InstanceId) -> Option<&'w Machine> {
     world.clouds.get(id.provider.as_str())?.machines.iter().find(|machine| is_own(id, &machine.id))
 }
 
+impl Books {
+    /// Changes a machine behind the driver's back.
+    fn change(&self, id: &InstanceId, change: impl FnOnce(&mut Machine)) -> Result<(), Failed> {
+        self.sim
+            .edit(|world| {
+                let cloud = world.clouds.entry(self.provider.to_string()).or_default();
+                let own = cloud.machines.iter().find(|machine| is_own(id, &machine.id))?.id.clone();
+                cloud.machines.get_mut(&own).map(change)
+            })?
+            .ok_or_else(|| "the simulator does not know the server".into())
+    }
+}
+
 #[async_trait]
 impl Witness for Books {
     async fn billed(&self, owner: &OwnerId) -> Result<Vec<String>, Failed> {
@@ -173,6 +187,16 @@ impl Witness for Books {
         Ok(loader.ok_or_else(|| format!("the simulator does not know {id}"))? != Loader::Host)
     }
 
+    async fn words(&self, id: &InstanceId) -> Result<Vec<String>, Failed> {
+        let word = |(key, value): (&String, &String)| format!("{key} {value}").trim_end().to_owned();
+        let words = self.sim.look(|world| machine(world, id).map(|machine| machine.tags.iter().map(word).collect()))?;
+        words.ok_or_else(|| format!("the simulator does not know {id}").into())
+    }
+
+    async fn unmark(&self, id: &InstanceId) -> Result<(), Failed> {
+        self.change(id, |machine| machine.tags.retain(|word, _| RESERVED.iter().all(|ours| !word.starts_with(ours))))
+    }
+
     async fn break_later_pages(&self) -> Result<(), Failed> {
         let what = What::Status { code: 500, after_effect: false };
         let fault = Fault::once(&self.provider, self.listing.operation, what);
@@ -185,14 +209,7 @@ impl Witness for Books {
 
     async fn vanish(&self, id: &InstanceId) -> Result<(), Failed> {
         let now = self.sim.clock().now();
-        self.sim
-            .edit(|world| {
-                let cloud = world.clouds.entry(self.provider.to_string()).or_default();
-                let own = cloud.machines.iter().find(|machine| is_own(id, &machine.id))?.id.clone();
-                cloud.machines.get_mut(&own)?.timeline = Timeline::new(now, State::Gone);
-                Some(())
-            })?
-            .ok_or_else(|| "the simulator does not know the server".into())
+        self.change(id, |machine| machine.timeline = Timeline::new(now, State::Gone))
     }
 
     async fn multiply(&self, like: &InstanceId, names: &[String]) -> Result<Option<Vec<String>>, Failed> {

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use capsule_core::http::{ByteStream, Ledgers, SendError, Transport};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Instance, InstanceId, Leftovers, Order as CreateOrder,
-    OwnLoader, OwnerId, Power, Provider, ProviderId, Result, Scope, SettingValue, Settings, Statements, Tags,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Instance, InstanceId, Leftovers, Marking,
+    Order as CreateOrder, OwnLoader, OwnerId, Power, Provider, ProviderId, Result, Scope, SettingValue, Settings,
+    Statements, Tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Finish, OnFailure, Options, Outcome, Placement, Providers, Silent,
@@ -465,5 +466,9 @@ impl Provider for Blind {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         self.0.own_loader()
+    }
+
+    fn marking(&self) -> Option<&dyn Marking> {
+        self.0.marking()
     }
 }

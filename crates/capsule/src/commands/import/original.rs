@@ -1,5 +1,6 @@
 //! The inventory of the original as it stands in its file: JSON or CSV, with whatever is broken in it named by line.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// A file of the original.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct File {
     /// `json` or `csv`.
     pub(super) format: &'static str,
@@ -23,6 +24,10 @@ pub(super) struct File {
     pub(super) rows: Vec<Row>,
     /// Servers that were ended, with what they cost by its own word.
     pub(super) history: Vec<Past>,
+    /// Whose time those times are that name no zone.
+    pub(super) timezone: String,
+    /// How many do not.
+    pub(super) zoneless: usize,
 }
 
 /// One server of the file, or what stands in its place.
@@ -76,13 +81,16 @@ pub(super) struct Past {
 }
 
 impl File {
-    /// Reads a file's text.
+    /// Reads a file's text. The original wrote the time of the machine that it ran on, and no zone with it: `zone` is that
+    /// machine's.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for what is neither JSON nor CSV of the original.
-    pub(super) fn read(text: &str) -> Result<File> {
+    pub(super) fn read(text: &str, zone: TimeZone) -> Result<File> {
         let text = text.trim_start_matches('\u{feff}');
-        if text.trim_start().starts_with('{') { json(text) } else { csv(text) }
+        let times = Times { zone, zoneless: Cell::new(0) };
+        let file = if text.trim_start().starts_with('{') { json(text, &times) } else { csv(text, &times) };
+        Ok(File { timezone: times.named(), zoneless: times.zoneless.get(), ..file? })
     }
 }
 
@@ -122,7 +130,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     }
 }
 
-fn json(text: &str) -> Result<File> {
+fn json(text: &str, times: &Times) -> Result<File> {
     let document: Document<'_> = serde_json::from_str(text).map_err(|error| {
         let message = format!("The inventory is not valid JSON at line {}, column {}.", error.line(), error.column());
         Error::new(ErrorKind::Invalid, message)
@@ -158,21 +166,21 @@ fn json(text: &str) -> Result<File> {
                 }
                 Some(_) => {}
             }
-            entry(line, fields, problems)
+            entry(line, fields, problems, times)
         })
         .collect();
     let mut history = Vec::new();
     if let Some(raw) = document.history.filter(|history| history.get() != "null") {
         let records: Vec<&RawValue> = serde_json::from_str(raw.get())
             .map_err(|_| Error::new(ErrorKind::Invalid, "`history` is not a list of servers that were ended."))?;
-        history.extend(records.into_iter().map(|raw| past(line_of(raw.get()), fields(raw))));
+        history.extend(records.into_iter().map(|raw| past(line_of(raw.get()), fields(raw), times)));
     }
     let last_updated = document.last_updated.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-    let last_updated = last_updated.and_then(|text| moment(&text));
-    Ok(File { format: "json", last_updated, rows, history })
+    let last_updated = last_updated.and_then(|text| times.moment(&text));
+    Ok(File { format: "json", last_updated, rows, history, ..File::default() })
 }
 
-fn csv(text: &str) -> Result<File> {
+fn csv(text: &str, times: &Times) -> Result<File> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let unread = |error: &csv::Error| {
         let line = error.position().map(|at| format!(" at line {}", at.line())).unwrap_or_default();
@@ -188,18 +196,24 @@ fn csv(text: &str) -> Result<File> {
         }
     }
     let mut rows = Vec::new();
+    let (mut counted, mut line) = (0, 1);
     for record in reader.records() {
         let record = record.map_err(|error| unread(&error))?;
-        let line = record.position().map_or(0, |at| usize::try_from(at.line()).unwrap_or(usize::MAX));
+        // The reader's own line is that of the empty lines before a record.
+        let at = record.position().map_or(counted, |at| usize::try_from(at.byte()).unwrap_or(usize::MAX));
+        let empty = text.bytes().skip(at).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let begin = (at + empty).clamp(counted, text.len());
+        line += text.as_bytes()[counted..begin].iter().filter(|byte| **byte == b'\n').count();
+        counted = begin;
         if record.len() != header.len() {
             let why = format!("it has {} columns where the first line has {}", record.len(), header.len());
             rows.push(Row::Broken(Broken { line, why }));
             continue;
         }
         let cells = header.iter().cloned().zip(record.iter().map(|cell| Value::String(cell.to_owned())));
-        rows.push(entry(line, cells.collect(), Vec::new()));
+        rows.push(entry(line, cells.collect(), Vec::new(), times));
     }
-    Ok(File { format: "csv", last_updated: None, rows, history: Vec::new() })
+    Ok(File { format: "csv", rows, ..File::default() })
 }
 
 /// The fields of an entry; what is wrong with it, after its name, if it is none.
@@ -217,8 +231,8 @@ fn fields(raw: &RawValue) -> std::result::Result<BTreeMap<String, Value>, &'stat
     Ok(fields)
 }
 
-fn entry(line: usize, fields: BTreeMap<String, Value>, problems: Vec<String>) -> Row {
-    let mut reader = Fields { fields: &fields, problems };
+fn entry(line: usize, fields: BTreeMap<String, Value>, problems: Vec<String>, times: &Times) -> Row {
+    let mut reader = Fields { fields: &fields, times, problems };
     let Some(id) = reader.text("id") else {
         return Row::Broken(Broken { line, why: "it has no id".to_owned() });
     };
@@ -238,12 +252,12 @@ fn entry(line: usize, fields: BTreeMap<String, Value>, problems: Vec<String>) ->
     Row::Entry(Box::new(Entry { original: fields, ..entry }))
 }
 
-fn past(line: usize, fields: std::result::Result<BTreeMap<String, Value>, &'static str>) -> Past {
+fn past(line: usize, fields: std::result::Result<BTreeMap<String, Value>, &'static str>, times: &Times) -> Past {
     let fields = match fields {
         Ok(fields) => fields,
         Err(why) => return Past { line, problems: vec![format!("it {why}")], ..Past::default() },
     };
-    let mut reader = Fields { fields: &fields, problems: Vec::new() };
+    let mut reader = Fields { fields: &fields, times, problems: Vec::new() };
     let past = Past {
         line,
         id: reader.text("xnode_id"),
@@ -259,6 +273,7 @@ fn past(line: usize, fields: std::result::Result<BTreeMap<String, Value>, &'stat
 /// Reads fields, and notes what it cannot.
 struct Fields<'a> {
     fields: &'a BTreeMap<String, Value>,
+    times: &'a Times,
     problems: Vec<String>,
 }
 
@@ -274,7 +289,7 @@ impl Fields<'_> {
 
     fn moment(&mut self, name: &str) -> Option<Timestamp> {
         let text = self.text(name)?;
-        let at = moment(&text);
+        let at = self.times.moment(&text);
         if at.is_none() {
             self.problems.push(format!("`{name}` is no time: `{text}`"));
         }
@@ -319,10 +334,31 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
-/// A time as Python writes it; one without a zone is taken as UTC, since the file does not say which it was.
-fn moment(text: &str) -> Option<Timestamp> {
-    let zoned = text.parse::<Timestamp>().ok();
-    zoned.or_else(|| TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok())
+/// Reads times as Python writes them, and counts those that name no zone.
+struct Times {
+    /// Whose time those are.
+    zone: TimeZone,
+    zoneless: Cell<usize>,
+}
+
+impl Times {
+    /// One without a zone is the time of the machine that wrote it. Of an hour that came twice there, it is the first.
+    fn moment(&self, text: &str) -> Option<Timestamp> {
+        if let Ok(zoned) = text.parse::<Timestamp>() {
+            return Some(zoned);
+        }
+        let at = self.zone.to_timestamp(text.parse::<DateTime>().ok()?).ok()?;
+        self.zoneless.set(self.zoneless.get() + 1);
+        Some(at)
+    }
+
+    fn named(&self) -> String {
+        match (self.zone.iana_name(), self.zone.to_fixed_offset()) {
+            (Some(name), _) => name.to_owned(),
+            (None, Ok(offset)) => offset.to_string(),
+            (None, Err(_)) => "this machine".to_owned(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -365,7 +401,7 @@ mod tests {
   "history": [{"xnode_id": "9", "provider": "aws", "terminated_at": "2025-10-01T00:00:00Z", "total_cost": 1.10}, 5],
   "metadata": {}
 }"#;
-        let file = File::read(text).unwrap();
+        let file = File::read(text, TimeZone::UTC).unwrap();
         let found = entries(&file);
         assert_eq!(
             found.iter().map(|entry| (entry.line, entry.id.as_str())).collect::<Vec<_>>(),
@@ -397,7 +433,7 @@ mod tests {
                     13,short,vultr\n\
                     ,nameless,aws,running,,,,,\n\
                     14,odd,aws,running,,,yesterday,,\n";
-        let file = File::read(text).unwrap();
+        let file = File::read(text, TimeZone::UTC).unwrap();
         assert_eq!(broken(&file), [(3, "it has 3 columns where the first line has 9"), (4, "it has no id")]);
         let found = entries(&file);
         assert_eq!((found[0].name.as_deref(), &found[0].region), (Some("web, one"), &None));
@@ -414,9 +450,42 @@ mod tests {
             ("name,status\nweb,CANARY\n", "column `id`"),
             ("", "column `id`"),
         ] {
-            let error = File::read(text).unwrap_err();
+            let error = File::read(text, TimeZone::UTC).unwrap_err();
             assert!(error.message().contains(words), "{error}");
             assert!(!format!("{error:?}").contains("CANARY"));
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_that_of_the_machine_that_wrote_it() {
+        let text = r#"{"last_updated": "2025-11-02T01:30:00", "xnodes": {
+            "1": {"provider": "aws", "deployed_at": "2025-07-01T12:00:00.5"},
+            "2": {"provider": "aws", "deployed_at": "2025-07-01T12:00:00+00:00"},
+            "3": {"provider": "aws", "deployed_at": "2025-12-01T12:00:00"}}}"#;
+        let new_york = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        for (zone, named, times) in [
+            (TimeZone::UTC, "UTC", ["2025-07-01T12:00:00.5Z", "2025-12-01T12:00:00Z", "2025-11-02T01:30:00Z"]),
+            // Summer and winter differ; the hour that came twice is the first of the two.
+            (new_york, "this machine", ["2025-07-01T16:00:00.5Z", "2025-12-01T17:00:00Z", "2025-11-02T05:30:00Z"]),
+        ] {
+            let file = File::read(text, zone).unwrap();
+            let at: Vec<String> = entries(&file).iter().map(|entry| entry.deployed_at.unwrap().to_string()).collect();
+            assert_eq!([at[0].as_str(), &at[2], &file.last_updated.unwrap().to_string()], times);
+            assert_eq!(at[1], "2025-07-01T12:00:00Z", "it names its zone");
+            assert_eq!((file.timezone.as_str(), file.zoneless), (named, 3));
+        }
+    }
+
+    #[test]
+    fn lines_of_a_csv_are_those_that_an_editor_shows() {
+        for end in ["\n", "\r\n"] {
+            let lines = ["id,name,provider", "", "1,\"two", "lines\",aws", "", "", "2,cut", "3,x,aws", ",y,aws"];
+            let file = File::read(&format!("\u{feff}{}{end}", lines.join(end)), TimeZone::UTC).unwrap();
+            assert_eq!(
+                entries(&file).iter().map(|entry| (entry.line, entry.id.as_str())).collect::<Vec<_>>(),
+                [(3, "1"), (8, "3")]
+            );
+            assert_eq!(broken(&file).iter().map(|(line, _)| *line).collect::<Vec<_>>(), [7, 9]);
         }
     }
 }

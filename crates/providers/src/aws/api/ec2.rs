@@ -419,6 +419,13 @@ impl Api {
         self.ec2(region, call, form("TerminateInstances").with("InstanceId.1", id)).await.map(drop)
     }
 
+    /// Adds a tag to an instance, or gives the one under that key another value:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html>.
+    pub(in crate::aws) async fn create_tag(&self, region: &str, id: &str, key: &str, value: &str) -> Result<()> {
+        let form = form("CreateTags").with("ResourceId.1", id).with("Tag.1.Key", key).with("Tag.1.Value", value);
+        self.ec2(region, Call::post("ec2.CreateTags", "/").idempotent(), form).await.map(drop)
+    }
+
     /// Regions that the account may use: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html>.
     pub(in crate::aws) async fn describe_regions(&self, region: &str) -> Result<Vec<Region>> {
         let answer = self.ec2(region, look("ec2.DescribeRegions"), form("DescribeRegions")).await?;
