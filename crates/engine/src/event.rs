@@ -214,6 +214,9 @@ pub struct Server {
     /// When the vendor made it.
     #[serde(default)]
     pub created_at: Option<Timestamp>,
+    /// When its id was known here, where that was later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_since: Option<Timestamp>,
     /// Whether the vendor was asked for it and showed it: then it is not too young to be missed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
@@ -233,6 +236,7 @@ impl Server {
             plan: instance.plan.clone(),
             image: instance.image.clone(),
             created_at: instance.created_at,
+            known_since: None,
             shown: false,
             not_yet: None,
         }
@@ -250,6 +254,7 @@ impl From<Record> for Server {
             plan: record.plan,
             image: record.image,
             created_at: Some(record.created_at),
+            known_since: record.known_since,
             shown: false,
             not_yet: None,
         }

@@ -357,7 +357,7 @@ fn missing(
             && record.id.provider == *provider
             && !shown.contains(&record.id)
             && !known.ids.contains_key(&record.id)
-            && at >= later(record.created_at, timing.list_lag)
+            && at >= later(record.known_since.unwrap_or(record.created_at), timing.list_lag)
     };
     records.iter().filter(lacks).cloned().collect()
 }

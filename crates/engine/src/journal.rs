@@ -578,6 +578,7 @@ fn facts(operation: &OperationId, state: &State, member: &Member) -> String {
         goal,
         rebuilt,
         created_at,
+        known_since: Some(member.known_since).filter(|since| *since > created_at),
         not_running_at: member.not_yet,
         gone_at: None,
     })

@@ -280,6 +280,9 @@ pub struct Record {
     pub rebuilt: bool,
     /// When it was ordered or, if adopted, made.
     pub created_at: Timestamp,
+    /// When its id was known, where that was later: an order may have waited for its turn at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_since: Option<Timestamp>,
     /// When it was last looked at and did not run yet, where it was waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_running_at: Option<Timestamp>,

@@ -194,7 +194,7 @@ impl State {
             ordered_at: server.and_then(|server| server.created_at).unwrap_or(entry.at),
             known_since: match server {
                 Some(server) if server.shown => Timestamp::UNIX_EPOCH,
-                _ => server.and_then(|server| server.created_at).unwrap_or(entry.at),
+                _ => server.and_then(|server| server.known_since.or(server.created_at)).unwrap_or(entry.at),
             },
             passed: Vec::new(),
             hindrance: None,

@@ -13,7 +13,7 @@ use capsule_engine::{
     Silent, Stage, Wait,
 };
 
-use cloud::{Bench, Fault, OTHER_CLOUD, bad_gateway, request};
+use cloud::{Bench, CLOUD, Fault, OTHER_CLOUD, bad_gateway, request};
 
 fn is_done(outcome: &Outcome) -> bool {
     matches!(outcome.finish, Finish::Done)
@@ -444,6 +444,19 @@ async fn lists_that_lag_to_the_limit_lose_nothing() {
         assert!(is_done(&outcomes[0]), "{fault:?}: {outcomes:?}");
         assert_exactly(&bench, &["web"]).await;
     }
+}
+
+/// The lag counts from when the server was made, not from when its order was written down.
+#[tokio::test]
+async fn what_waited_for_its_turn_is_not_taken_for_gone_too_early() {
+    let bench = Bench::with_lag(Duration::from_secs(29));
+    bench.cloud.script([Fault::Slow(Duration::from_secs(20))]);
+    let engine = bench.open().await;
+    let made = engine.deploy(DeployRequest { wait: Wait::None, ..request(&["web"]) }, &Silent).await.unwrap();
+    bench.cloud.clock.advance(Duration::from_secs(12));
+    assert!(engine.survey(&CLOUD).await.unwrap().gone.is_empty(), "it is younger than the list's lag");
+    assert!(is_done(&engine.destroy(made[0].id.as_ref().unwrap(), &Silent).await.unwrap()));
+    assert_exactly(&bench, &[]).await;
 }
 
 #[tokio::test]

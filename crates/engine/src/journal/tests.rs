@@ -82,6 +82,7 @@ fn destroy(n: usize) -> Begin {
         plan: String::new(),
         image: None,
         created_at: None,
+        known_since: None,
         shown: false,
         not_yet: None,
     };

@@ -58,6 +58,7 @@ pub(crate) fn record(
         rebuilt: false,
         goal: Some(json!({"owner": "eth:00"})),
         created_at: at(from),
+        known_since: None,
         not_running_at: None,
         gone_at: gone.map(at),
     }

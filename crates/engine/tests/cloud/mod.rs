@@ -53,6 +53,8 @@ static CAPABILITIES: Capabilities = Capabilities {
 pub(crate) enum Fault {
     /// The servers are made; the answer is lost.
     LoseReply,
+    /// The servers are made so long after the call was begun: the vendor had it wait for its turn.
+    Slow(Duration),
     /// 502, and nothing is made.
     BadGateway,
     /// Each server is made twice; the answer is lost.
@@ -236,6 +238,10 @@ impl Provider for TestCloud {
         };
         match fault {
             None => Ok(make(&order.names, false)),
+            Some(Fault::Slow(wait)) => {
+                self.clock.sleep(wait).await;
+                Ok(make(&order.names, false))
+            }
             Some(Fault::Stillborn) => Ok(make(&order.names, true)),
             Some(Fault::Refuse(error)) => Err(error),
             Some(Fault::Await(cloud)) => {

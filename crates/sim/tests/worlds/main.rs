@@ -102,6 +102,13 @@ fn what_only_its_order_showed_is_not_gone_when_that_is_done() {
     assert!(story.violations.is_empty(), "{:#?}", story.violations);
 }
 
+/// Servers whose order had waited for its turn were taken for gone while the vendor did not show them yet.
+#[test]
+fn what_waited_for_its_turn_is_not_gone() {
+    let story = block_on(&Plan::draw(10_014_167, &ground().clouds, 20), Sabotage::Nothing, false);
+    assert!(story.violations.is_empty(), "{:#?}", story.violations);
+}
+
 #[test]
 fn without_adoption_there_are_doubles() {
     noticed(Sabotage::Blind, "at one time");

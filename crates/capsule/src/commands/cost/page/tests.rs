@@ -39,6 +39,7 @@ fn account(name: &str, provider: &'static str, hourly: &str, currency: Currency,
         rebuilt: false,
         goal: None,
         created_at: from.parse().unwrap(),
+        known_since: None,
         not_running_at: None,
         gone_at: None,
     };
