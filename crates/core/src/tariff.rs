@@ -105,6 +105,11 @@ impl Tariff {
     /// What a volume of so many GB costs by itself, where that is known.
     pub fn volume_price(&self, gb: u64) -> Option<Price> {
         let Fact::At(rate) = &self.volume else { return None };
+        Some(self.volume_price_at(rate.amount.checked_mul(gb).ok()?, rate.per?))
+    }
+
+    /// What a volume costs whose price is known from elsewhere.
+    pub fn volume_price_at(&self, amount: Money, per: BillingUnit) -> Price {
         // Whether something is off does not matter to a disk, and it is there from its birth on.
         let rule = BillingRule {
             minimum_each_start: false,
@@ -112,8 +117,7 @@ impl Tariff {
             stopped_is_billed: true,
             ..self.rule.clone()
         };
-        let amount = rate.amount.checked_mul(gb).ok()?;
-        Some(Price { amount, per: rate.per?, monthly_cap: None, setup: None, extras: Vec::new(), rule })
+        Price { amount, per, monthly_cap: None, setup: None, extras: Vec::new(), rule }
     }
 
     /// A price under this tariff: what the catalogue states, and what comes beside it at a known rate. The root disk is

@@ -133,20 +133,23 @@ fn a_server_that_its_provider_lost_leaves_the_inventory() {
 
 #[test]
 fn a_volume_without_its_server_is_found_and_deleted() {
-    let program = Program::new();
-    program.sandbox(&["deploy", "web", "--min-cpu", "1", "--provider", "scaleway"]).exits(0);
-    let find = || program.sandbox(&["-o", "json", "orphans", "--provider", "scaleway"]).exits(0).json();
-    assert_eq!(find()["leftovers"], serde_json::json!([]), "its server lives");
-    lose_journal(&program);
-    vanish(&program, "scaleway");
-    assert_eq!(find()["leftovers"][0]["kind"], "volume");
-    assert_eq!(program.ledger().living().len(), 1);
-    let told = program.sandbox(&["orphans"]).exits(0);
-    assert!(told.stdout.contains("LEFT OVER") && told.stdout.contains("volume"), "{told:?}");
-    assert!(told.stdout.contains(" a month"), "{told:?}");
-    let deleted = program.sandbox(&["-o", "json", "orphans", "--delete", "--yes"]).exits(0).json();
-    assert_eq!(deleted["removed"].as_array().unwrap().len(), 1);
-    assert_eq!(program.ledger().living().len(), 0);
+    for (provider, costs) in [("scaleway", "EUR a month"), ("aws", "USD a month")] {
+        let program = Program::new();
+        program.sandbox(&["deploy", "web", "--min-cpu", "1", "--provider", provider]).exits(0);
+        let find = || program.sandbox(&["-o", "json", "orphans", "--provider", provider]).exits(0).json();
+        assert_eq!(find()["leftovers"], serde_json::json!([]), "{provider}: its server lives");
+        lose_journal(&program);
+        vanish(&program, provider);
+        let left = find()["leftovers"].as_array().unwrap().len();
+        assert_eq!(find()["leftovers"][0]["kind"], "volume", "{provider}");
+        assert_eq!(program.ledger().living().len(), 1, "{provider}: what is billed");
+        let told = program.sandbox(&["orphans"]).exits(0);
+        assert!(told.stdout.contains("LEFT OVER") && told.stdout.contains("volume"), "{told:?}");
+        assert!(told.stdout.contains(costs) && !told.stdout.contains("unknown"), "{told:?}");
+        let deleted = program.sandbox(&["-o", "json", "orphans", "--delete", "--yes"]).exits(0).json();
+        assert_eq!(deleted["removed"].as_array().unwrap().len(), left, "{provider}");
+        assert_eq!(program.ledger().living().len(), 0, "{provider}");
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use capsule_core::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::api::{Item, Tag};
-use super::{Aws, convert, offers, teardown};
+use super::api::{Item, ROOT_DISK, Tag};
+use super::{Aws, convert, offers, prices, teardown};
 
 #[async_trait]
 impl Leftovers for Aws {
@@ -78,15 +78,29 @@ impl Aws {
             let id = InstanceId::new(convert::PROVIDER, region, native);
             Some(Leftover { id, kind, name, made_for: MadeFor::Token(token), size_gib, price: None })
         };
-        let volumes = volumes.into_iter().filter(|volume| volume.status == "available").filter_map(|volume| {
+        let volumes = volumes.into_iter().filter(|volume| volume.status == "available");
+        let volumes = volumes.filter_map(|volume| {
             let named = volume.tag_set.iter().find(|tag| tag.key == convert::NAME);
             let name = named.map(|tag| tag.value.clone()).unwrap_or_default();
-            left(volume.volume_id, LeftoverKind::Volume, name, &volume.tag_set, volume.size)
+            let found = left(volume.volume_id, LeftoverKind::Volume, name, &volume.tag_set, volume.size)?;
+            Some((volume.volume_type, found))
         });
+        let volumes = self.priced(region, volumes.collect()).await;
         // It has the token of the first server that was made with it, and serves them all.
         let groups = groups.into_iter().filter(|group| !used.contains(group.group_id.as_str())).filter_map(|group| {
             left(group.group_id, LeftoverKind::SecurityGroup, group.group_name, &group.tag_set, None)
         });
-        Ok(volumes.chain(groups).chain(keys).collect())
+        Ok(volumes.into_iter().chain(groups).chain(keys).collect())
+    }
+
+    /// Disks of these kinds with what they cost, where that can be learned. The price list is only asked when there are some.
+    async fn priced(&self, region: &str, volumes: Vec<(String, Leftover)>) -> Vec<Leftover> {
+        let disk = match volumes.is_empty() {
+            true => None,
+            false => offers::disk_price(&self.api, region).await,
+        };
+        let price = |kind: &str, size: Option<u64>| prices::volume_price(disk.filter(|_| kind == ROOT_DISK)?, size?);
+        let priced = |(kind, volume): (String, Leftover)| Leftover { price: price(&kind, volume.size_gib), ..volume };
+        volumes.into_iter().map(priced).collect()
     }
 }

@@ -66,7 +66,7 @@ async fn of_region(api: &Api, region: &str) -> Option<HashMap<String, Price>> {
     if servers.is_empty() {
         return None;
     }
-    let disk = prices::disk_price(&listed(api, region, api.disk_prices(region).await)?);
+    let disk = disk_price(api, region).await;
     let root_gib = launch::root_gib(api, region).await;
     let (Some(disk), Some(root_gib)) = (disk, root_gib) else {
         tracing::warn!(%region, ?disk, ?root_gib, "what a root disk costs cannot be learned, so prices are missing");
@@ -83,6 +83,11 @@ async fn of_region(api: &Api, region: &str) -> Option<HashMap<String, Price>> {
     }
     let known = hourly.into_iter().filter_map(|(plan, amount)| Some((plan, prices::price(amount?, disk, root_gib))));
     Some(known.collect())
+}
+
+/// What a GiB of a disk of the kind that servers get costs a month; `None` where the price list cannot be had.
+pub(super) async fn disk_price(api: &Api, region: &str) -> Option<Money> {
+    prices::disk_price(&listed(api, region, api.disk_prices(region).await)?)
 }
 
 /// What the price list says; `None`, with a line in the log, where it says nothing.

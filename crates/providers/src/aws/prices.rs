@@ -30,6 +30,11 @@ fn only(mut amounts: impl Iterator<Item = Money>) -> Option<Money> {
     amounts.all(|other| other == amount).then_some(amount)
 }
 
+/// What a disk of so many GiB costs by itself, at what a GiB costs a month.
+pub(super) fn volume_price(disk: Money, gib: u64) -> Option<Price> {
+    Some(billing::VIRTUAL.volume_price_at(disk.checked_mul(gib).ok()?, BillingUnit::Month))
+}
+
 /// The price of a server with what comes beside it: the disk that it boots from, at what a GiB costs a month.
 pub(super) fn price(hourly: Money, disk: Money, root_gib: u64) -> Price {
     // Virtual and whole machines are billed by one rule.

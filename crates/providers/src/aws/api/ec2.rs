@@ -258,6 +258,8 @@ pub(in crate::aws) struct KeyPair {
 pub(in crate::aws) struct Volume {
     pub volume_id: String,
     #[serde(default, deserialize_with = "or_default")]
+    pub volume_type: String,
+    #[serde(default, deserialize_with = "or_default")]
     pub status: String,
     #[serde(default, deserialize_with = "parsed")]
     pub size: Option<u64>,

@@ -80,7 +80,7 @@ const RUN: &str = "RunInstances";
 const END: &str = "TerminateInstances";
 
 /// The kind of disk that servers boot from.
-const ROOT_DISK: &str = "gp3";
+pub(super) const ROOT_DISK: &str = "gp3";
 
 /// All calls to the vendor.
 pub(super) struct Api {
