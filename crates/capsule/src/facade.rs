@@ -7,7 +7,7 @@ use capsule_core::http::Transport;
 use capsule_core::{
     Account, Clock, Error, ErrorKind, Instance, InstanceId, Power, Price, Provider, Result, Scope, Stock,
 };
-use capsule_engine::{Engine, Finish, Observer, Outcome, Wait};
+use capsule_engine::{Engine, Finish, Observer, OperationId, Outcome, Wait};
 use capsule_providers::{Entry, templates};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
@@ -132,6 +132,18 @@ impl Facade {
     pub async fn delete(&self, provider: &str, id: &str, unmanaged: bool) -> Result<Outcome> {
         let id = self.find_ours(provider, id, unmanaged).await?;
         over(self.engine().await?.destroy(&id, &capsule_engine::Silent).await?)
+    }
+
+    /// Gives back what calls began that were dropped before they were done, so that whoever goes on with it need not wait
+    /// to see whether this process still works on it; says which operations those are.
+    ///
+    /// # Errors
+    /// As [`Engine::let_go_of_dropped`]; then their leases run out once nothing else is at work here.
+    pub async fn let_go_of_dropped(&self) -> Result<Vec<OperationId>> {
+        match self.engine.get() {
+            Some(engine) => engine.let_go_of_dropped().await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// What a template of this name costs today in the region that is meant, or else where it is cheapest.

@@ -278,6 +278,15 @@ impl Engine {
         self.inner.journal.release_all().await
     }
 
+    /// The same for calls of this engine that were dropped before they were done, in a process that goes on: what its
+    /// other calls work on stays with them.
+    ///
+    /// # Errors
+    /// As [`let_go`](Engine::let_go); a second call tries again.
+    pub async fn let_go_of_dropped(&self) -> Result<Vec<OperationId>> {
+        self.inner.journal.release_dropped().await
+    }
+
     /// Operations, newest first, without their events.
     ///
     /// # Errors

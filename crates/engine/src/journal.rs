@@ -4,6 +4,7 @@
 mod budget;
 mod bulk;
 mod database;
+mod lease;
 mod turn;
 
 use capsule_core::{Addresses, Error, ErrorKind, InstanceId, MoneyError, OwnerId, Result};
@@ -14,6 +15,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Row, Transaction};
 
 use self::database::store;
 pub use self::database::{Database, names};
+use self::lease::{Dropped, Lease};
 use self::turn::Turn;
 use crate::engine::{AfterEvent, Notice, OperationFilter};
 use crate::event::{Entry, Event, Intent};
@@ -29,12 +31,13 @@ const CLAIM_NEXT: &str = "UPDATE operation SET lease_owner = $1, lease_until = $
                           AND is_open = 1 AND lease_until < $4 RETURNING id, version";
 
 /// An operation that this process may append to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) id: OperationId,
     pub(crate) state: State,
     version: i64,
     seq: i64,
+    lease: Lease,
 }
 
 /// An operation to be begun.
@@ -79,6 +82,7 @@ pub(crate) struct Journal {
     worker: String,
     committed: std::sync::atomic::AtomicU64,
     after_event: Option<AfterEvent>,
+    dropped: Dropped,
 }
 
 impl Journal {
@@ -91,7 +95,8 @@ impl Journal {
     ) -> Result<Self> {
         let (pool, is_sqlite) = database::connect(database).await?;
         let (turn, committed) = (Turn::new(is_sqlite, notice), std::sync::atomic::AtomicU64::new(0));
-        let journal = Journal { pool, turn, is_sqlite, owner, worker, committed, after_event };
+        let dropped = Dropped::default();
+        let journal = Journal { pool, turn, is_sqlite, owner, worker, committed, after_event, dropped };
         if !database::is_current(&journal.pool).await {
             let mut tx = journal.begin().await?;
             database::migrate(&mut tx, is_sqlite).await?;
@@ -159,7 +164,8 @@ impl Journal {
                 return Ok(None);
             }
             insert_event(&mut tx, &begin.id, 1, entry).await?;
-            held.push(Held { id: begin.id.clone(), state, version: 1, seq: 1 });
+            let lease = self.dropped.lease(&begin.id);
+            held.push(Held { id: begin.id.clone(), state, version: 1, seq: 1, lease });
         }
         let events = held.len();
         tx.commit().await.map_err(|error| store("write", error))?;
@@ -386,10 +392,11 @@ impl Journal {
 
     async fn load(&self, row: &AnyRow) -> Result<Held> {
         let id: OperationId = text(row, "id")?.parse()?;
+        let lease = self.dropped.lease(&id);
         let entries = self.entries(&id).await?;
         let state = State::fold(&entries)?;
         let seq = i64::try_from(entries.len()).map_err(|_| damaged("it is too long"))?;
-        Ok(Held { id, state, version: number(row, "version")?, seq })
+        Ok(Held { id, state, version: number(row, "version")?, seq, lease })
     }
 
     /// Keeps all that this worker holds for longer.
@@ -399,9 +406,32 @@ impl Journal {
     }
 
     /// Lets an operation go, for whoever wants to go on with it.
-    pub(crate) async fn release(&self, held: &Held) -> Result<()> {
+    pub(crate) async fn release(&self, held: &mut Held) -> Result<()> {
         let sql = "UPDATE operation SET lease_owner = NULL, lease_until = 0 WHERE id = $1 AND lease_owner = $2";
-        self.write(sqlx::query(sql).bind(held.id.as_str()).bind(&self.worker)).await.map(drop)
+        self.write(sqlx::query(sql).bind(held.id.as_str()).bind(&self.worker)).await?;
+        held.lease.end();
+        Ok(())
+    }
+
+    /// Lets those go that were dropped in the middle, and says which of them are not over. What else this worker holds
+    /// it keeps.
+    pub(crate) async fn release_dropped(&self) -> Result<Vec<OperationId>> {
+        let ids = self.dropped.all();
+        if ids.is_empty() {
+            return Ok(ids);
+        }
+        let mut open = Vec::new();
+        let mut tx = self.begin().await?;
+        for id in &ids {
+            let sql = "UPDATE operation SET lease_owner = NULL, lease_until = 0 \
+                       WHERE id = $1 AND lease_owner = $2 AND is_open = 1 RETURNING id";
+            let query = sqlx::query(sql).bind(id.as_str()).bind(&self.worker);
+            let rows = query.fetch_all(&mut *tx).await.map_err(|error| store("write", error))?;
+            open.extend(rows.first().map(|_| id.clone()));
+        }
+        tx.commit().await.map_err(|error| store("write", error))?;
+        self.dropped.forget(&ids);
+        Ok(open)
     }
 
     /// Lets all go that this worker holds and that is not over.

@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
             }
         };
         // If the lease cannot be given back, it runs out by itself.
-        if let Err(error) = self.inner.journal.release(&self.held).await {
+        if let Err(error) = self.inner.journal.release(&mut self.held).await {
             tracing::debug!(operation = %self.held.id, %error, "the lease stays until it runs out");
         }
         self.inner.outcomes(&self.held.id, &self.held.state, why.as_ref(), &self.seen).await

@@ -66,6 +66,7 @@ on_both! {
     eight_at_once_under_one_key_are_one_operation
     who_tries_again_after_a_conflict_writes_nothing_twice
     eight_at_once_for_one_name_are_one_server
+    what_was_dropped_is_given_back_and_nothing_else
     eight_first_openings_at_once_make_one_schema
     a_thousand_servers_are_taken_in_while_others_write
     who_comes_later_joins_the_installation
@@ -240,6 +241,29 @@ async fn eight_at_once_for_one_name_are_one_server(place: Place) {
     }
     assert_eq!(refused.len(), 7);
     assert!(refused.iter().all(|error| error.kind() == ErrorKind::Conflict), "{refused:?}");
+}
+
+/// Of three operations one is dropped, one is let go and one is still worked on.
+async fn what_was_dropped_is_given_back_and_nothing_else(place: Place) {
+    let owner = OwnerId::random();
+    let (journal, other) = (place.open(&owner, "1").await.unwrap(), place.open(&owner, "2").await.unwrap());
+    let Begun::New(held) = journal.intend((1..4).map(destroy).collect(), NOW, LATER).await.unwrap() else {
+        panic!("they are new")
+    };
+    let ids: Vec<OperationId> = held.iter().map(|held| held.id.clone()).collect();
+    let Ok([dropped, mut let_go, kept]) = <[Held; 3]>::try_from(held) else { panic!("there are three") };
+    drop(dropped);
+    journal.release(&mut let_go).await.unwrap();
+    drop(let_go);
+    assert!(other.claim(&ids[0], NOW, LATER).await.unwrap().is_none(), "the lease holds");
+    assert_eq!(journal.release_dropped().await.unwrap(), ids[..1]);
+    assert!(other.claim(&kept.id, NOW, LATER).await.unwrap().is_none(), "it is worked on");
+    assert!(other.claim(&ids[1], NOW, LATER).await.unwrap().is_some());
+    let theirs = other.claim(&ids[0], NOW, LATER).await.unwrap().expect("it was given back");
+    assert!(journal.release_dropped().await.unwrap().is_empty(), "once is enough");
+    drop(theirs);
+    assert_eq!(other.release_dropped().await.unwrap().len(), 2, "what was claimed counts as what was begun");
+    assert!(journal.claim(&ids[0], NOW, LATER).await.unwrap().is_some());
 }
 
 async fn eight_first_openings_at_once_make_one_schema(place: Place) {
