@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::failure::raised;
-use crate::runtime::block;
+use crate::runtime::{block, wind_up};
 use crate::shapes;
 
 /// One set of settings with the journal beside it; any number of threads may use it at once.
@@ -46,34 +46,31 @@ impl Core {
 
     /// Whose key it is.
     fn verify(&self, py: Python<'_>, provider: &str) -> PyResult<String> {
-        Ok(run(py, self.facade.verify(provider))?.id)
+        Ok(self.run(py, self.facade.verify(provider))?.id)
     }
 
     fn list<'py>(&self, py: Python<'py>, provider: &str) -> PyResult<Bound<'py, PyList>> {
-        let found = run(py, self.facade.list(provider))?;
-        let list = PyList::empty(py);
-        for instance in &found {
-            list.append(shapes::listed(py, instance)?)?;
-        }
+        let found = self.run(py, self.facade.list(provider))?;
+        let list = shapes::listed(py, &found)?;
         // Ten thousand of them are not freed with the GIL held.
         py.detach(|| drop(found));
         Ok(list)
     }
 
     fn get<'py>(&self, py: Python<'py>, provider: &str, id: &str) -> PyResult<Bound<'py, PyDict>> {
-        shapes::whole(py, &run(py, self.facade.get(provider, id))?)
+        shapes::whole(py, &self.run(py, self.facade.get(provider, id))?)
     }
 
     fn power(&self, py: Python<'_>, provider: &str, id: &str, on: bool, unmanaged: bool) -> PyResult<()> {
         let to = if on { Power::On } else { Power::Off };
-        run(py, self.facade.power(provider, id, to, Wait::Running, unmanaged)).map(drop)
+        self.run(py, self.facade.power(provider, id, to, Wait::Running, unmanaged)).map(drop)
     }
 
     fn delete(&self, py: Python<'_>, provider: &str, id: &str, unmanaged: bool) -> PyResult<()> {
-        run(py, self.facade.delete(provider, id, unmanaged)).map(drop)
+        self.run(py, self.facade.delete(provider, id, unmanaged)).map(drop)
     }
 
-    #[pyo3(signature = (provider, *, name, plan, region, image, ssh_keys, tags, wait, timeout, idempotency_key, max_hourly, owner, domain, acme_email))]
+    #[pyo3(signature = (provider, *, name, plan, region, image, ssh_keys, tags, wait, timeout, idempotency_key, max_hourly, force, owner, domain, acme_email))]
     #[expect(clippy::too_many_arguments, reason = "Python calls it with keywords")]
     fn deploy<'py>(
         &self,
@@ -89,6 +86,7 @@ impl Core {
         timeout: Option<u64>,
         idempotency_key: Option<String>,
         max_hourly: Option<String>,
+        force: bool,
         owner: Option<String>,
         domain: Option<String>,
         acme_email: Option<String>,
@@ -115,10 +113,11 @@ impl Core {
             .map(|text| capsule_core::Money::parse(&text, capsule_core::Currency::USD))
             .transpose()
             .map_err(|error| PyValueError::new_err(format!("config['max_hourly']: {error}.")))?;
+        args.force = force;
         args.xnode.owner = owner;
         args.xnode.domain = domain;
         args.xnode.acme_email = acme_email;
-        let outcome = run(py, self.facade.deploy(args, &Silent))?;
+        let outcome = self.run(py, self.facade.deploy(args, &Silent))?;
         shapes::deployed(py, &outcome)
     }
 
@@ -130,7 +129,7 @@ impl Core {
         template: &str,
         region: Option<&str>,
     ) -> PyResult<(String, String, String, f64, f64)> {
-        let quote = run(py, self.facade.quote(template, region))?;
+        let quote = self.run(py, self.facade.quote(template, region))?;
         let (Ok(hourly), Ok(monthly)) = (quote.price.hourly(), quote.price.monthly()) else {
             return Err(PyValueError::new_err("The price cannot be reckoned for an hour or a month."));
         };
@@ -139,9 +138,20 @@ impl Core {
     }
 }
 
-/// What the facade gives, or its error raised.
-fn run<T: Send>(py: Python<'_>, work: impl Future<Output = Result<T>> + Send) -> PyResult<T> {
-    block(py, work)?.map_err(|error| raised(py, &error))
+impl Core {
+    /// What the facade gives, or its error raised.
+    fn run<T: Send>(&self, py: Python<'_>, work: impl Future<Output = Result<T>> + Send) -> PyResult<T> {
+        match block(py, work) {
+            Ok(done) => done.map_err(|error| raised(py, &error)),
+            Err(interrupted) => {
+                // If that fails or takes long, the leases run out by themselves.
+                for operation in wind_up(py, self.facade.let_go_of_dropped()).and_then(Result::ok).unwrap_or_default() {
+                    log(format!("warning: Interrupted. `capsule resume {operation}` goes on."));
+                }
+                Err(interrupted)
+            }
+        }
+    }
 }
 
 /// A note for the program's own log, under `capsule_package`.

@@ -25,6 +25,8 @@ mod _native {
     #[pymodule_export]
     use crate::core::Core;
     #[pymodule_export]
+    use crate::runtime::Stop;
+    #[pymodule_export]
     use crate::shapes::templates;
     #[pymodule_export]
     use crate::stored::{store_key, stored_keys};

@@ -1,11 +1,13 @@
 //! The dicts that Python code knows. Money becomes a float here and nowhere before.
 
+use std::collections::HashMap;
+
 use capsule_core::Instance;
 use capsule_engine::Outcome;
 use capsule_providers::templates::{REGIONS, all};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 
 /// The older names for plans with all that was said of them, and the regions of then by provider.
 #[pyfunction]
@@ -35,44 +37,68 @@ pub(crate) fn templates(py: Python<'_>) -> PyResult<(Bound<'_, PyList>, Bound<'_
     Ok((list, regions))
 }
 
-/// The keys that every server has, and ours beside them.
-fn server<'py>(py: Python<'py>, instance: &Instance) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item(intern!(py, "id"), instance.id.native.as_str())?;
-    dict.set_item(intern!(py, "name"), instance.name.as_str())?;
-    dict.set_item(intern!(py, "provider"), instance.id.provider.as_str())?;
-    // Where a driver joins several of the vendor's words, the first is what the vendor calls the status.
-    let native = instance.native_status.as_str();
-    dict.set_item(intern!(py, "status"), native.split('/').next().unwrap_or(native))?;
-    dict.set_item(intern!(py, "native_status"), native)?;
-    let ip = instance.addresses.primary().map(|ip| ip.to_string()).unwrap_or_default();
-    dict.set_item(intern!(py, "ip_address"), ip)?;
-    dict.set_item(intern!(py, "region"), instance.id.region.as_str())?;
-    let created = instance.created_at.map(|at| at.to_string()).unwrap_or_default();
-    dict.set_item(intern!(py, "created_at"), created)?;
-    dict.set_item(intern!(py, "normalized_status"), instance.status.as_str())?;
-    dict.set_item(intern!(py, "capsule_id"), instance.id.to_string())?;
-    Ok(dict)
+/// Python's strings for the words that many servers share: each is made once.
+struct Words<'py, 'a> {
+    py: Python<'py>,
+    made: HashMap<&'a str, Bound<'py, PyString>>,
 }
 
-/// What a list says of a server: its `metadata` is short.
-pub(crate) fn listed<'py>(py: Python<'py>, instance: &Instance) -> PyResult<Bound<'py, PyDict>> {
-    let dict = server(py, instance)?;
-    let metadata = PyDict::new(py);
-    metadata.set_item(intern!(py, "plan"), instance.plan.as_str())?;
-    metadata.set_item(intern!(py, "image"), instance.image.as_deref())?;
-    let tags = PyDict::new(py);
-    for (key, value) in instance.tags.iter() {
-        tags.set_item(key, value)?;
+impl<'py, 'a> Words<'py, 'a> {
+    fn new(py: Python<'py>) -> Self {
+        Words { py, made: HashMap::new() }
     }
-    metadata.set_item(intern!(py, "tags"), tags)?;
-    dict.set_item(intern!(py, "metadata"), metadata)?;
-    Ok(dict)
+
+    fn get(&mut self, word: &'a str) -> &Bound<'py, PyString> {
+        self.made.entry(word).or_insert_with(|| PyString::new(self.py, word))
+    }
+}
+
+/// The keys that every server has, and ours beside them.
+fn server<'py, 'a>(row: &Bound<'py, PyDict>, instance: &'a Instance, words: &mut Words<'py, 'a>) -> PyResult<()> {
+    let py = row.py();
+    row.set_item(intern!(py, "id"), instance.id.native.as_str())?;
+    row.set_item(intern!(py, "name"), instance.name.as_str())?;
+    row.set_item(intern!(py, "provider"), words.get(instance.id.provider.as_str()))?;
+    // Where a driver joins several of the vendor's words, the first is what the vendor calls the status.
+    let native = instance.native_status.as_str();
+    row.set_item(intern!(py, "status"), words.get(native.split('/').next().unwrap_or(native)))?;
+    row.set_item(intern!(py, "native_status"), words.get(native))?;
+    let ip = instance.addresses.primary().map(|ip| ip.to_string()).unwrap_or_default();
+    row.set_item(intern!(py, "ip_address"), ip)?;
+    row.set_item(intern!(py, "region"), words.get(instance.id.region.as_str()))?;
+    let created = instance.created_at.map(|at| at.to_string()).unwrap_or_default();
+    row.set_item(intern!(py, "created_at"), created)?;
+    row.set_item(intern!(py, "normalized_status"), words.get(instance.status.as_str()))?;
+    row.set_item(intern!(py, "capsule_id"), instance.id.to_string())
+}
+
+/// What a list says of its servers: their `metadata` is short.
+pub(crate) fn listed<'py>(py: Python<'py>, found: &[Instance]) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    let mut words = Words::new(py);
+    // A copy has room for all keys at once; each value is set anew.
+    let (mut row, mut metadata) = (PyDict::new(py), PyDict::new(py));
+    for instance in found {
+        (row, metadata) = (row.copy()?, metadata.copy()?);
+        server(&row, instance, &mut words)?;
+        metadata.set_item(intern!(py, "plan"), words.get(&instance.plan))?;
+        metadata.set_item(intern!(py, "image"), instance.image.as_deref().map(|image| words.get(image)))?;
+        let tags = PyDict::new(py);
+        for (key, value) in instance.tags.iter() {
+            let key = words.get(key).clone();
+            tags.set_item(key, words.get(value))?;
+        }
+        metadata.set_item(intern!(py, "tags"), tags)?;
+        row.set_item(intern!(py, "metadata"), &metadata)?;
+        list.append(&row)?;
+    }
+    Ok(list)
 }
 
 /// One server with the vendor's whole body.
 pub(crate) fn whole<'py>(py: Python<'py>, instance: &Instance) -> PyResult<Bound<'py, PyDict>> {
-    let dict = server(py, instance)?;
+    let dict = PyDict::new(py);
+    server(&dict, instance, &mut Words::new(py))?;
     dict.set_item("metadata", py.import("json")?.call_method1("loads", (instance.metadata.get(),))?)?;
     Ok(dict)
 }

@@ -8,13 +8,18 @@ import types
 from pathlib import Path
 
 import pytest
+from capsule_package.inventory import XNodeInventory
+from capsule_package.monitoring import MonitoringSystem
+from watched import World
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home; nobody's keys; the simulated clouds, fast."""
     for name in list(os.environ):
-        if name.endswith(("_API_KEY", "_TOKEN", "_ENDPOINT")) or name.startswith(("CAPSULE_", "AWS_", "SCW_", "OPENMESH_")):
+        if name.endswith(("_API_KEY", "_TOKEN", "_ENDPOINT")) or name.startswith(
+            ("CAPSULE_", "AWS_", "SCW_", "OPENMESH_")
+        ):
             monkeypatch.delenv(name)
     home = tmp_path / "capsule"
     home.mkdir(mode=0o700)
@@ -32,6 +37,18 @@ def files(home: Path) -> Path:
     folder = home / "sandbox"
     folder.mkdir(mode=0o700)
     return folder
+
+
+@pytest.fixture
+def store(files: Path) -> XNodeInventory:
+    """An empty inventory."""
+    return XNodeInventory()
+
+
+@pytest.fixture
+def world(files: Path) -> World:
+    """A monitoring of its own, and what it sees."""
+    return World(MonitoringSystem())
 
 
 @pytest.fixture

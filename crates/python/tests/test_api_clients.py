@@ -1,8 +1,7 @@
-"""The clients' signatures and errors, against a server of this test's own."""
+"""What the clients send and raise, against a server of this test's own."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import pickle
 import threading
@@ -13,32 +12,6 @@ import pytest
 
 from capsule_package import api_clients
 from capsule_package.api_clients import APIClient, APIError
-
-SIGNATURES = [
-    (APIError.__init__, ["message", "status_code=None", "response=None"]),
-    (
-        APIClient.__init__,
-        ["base_url", "api_key=None", "timeout=30", "max_retries=3", "rate_limit_delay=1.0", "headers=None"],
-    ),
-    (APIClient.request, ["method", "endpoint", "data=None", "params=None", "headers=None", "**kw"]),
-    (APIClient.get, ["endpoint", "params=None"]),
-    (APIClient.post, ["endpoint", "data=None"]),
-    (APIClient.put, ["endpoint", "data=None"]),
-    (APIClient.patch, ["endpoint", "data=None"]),
-    (APIClient.delete, ["endpoint"]),
-    (APIClient.close, []),
-    (api_clients.HivelocityAPIClient.__init__, ["api_key"]),
-    (api_clients.DigitalOceanAPIClient.__init__, ["api_key"]),
-    (api_clients.VultrAPIClient.__init__, ["api_key"]),
-    (api_clients.EquinixMetalAPIClient.__init__, ["api_key"]),
-]
-
-
-@pytest.mark.parametrize("function, expected", SIGNATURES, ids=lambda value: getattr(value, "__qualname__", ""))
-def test_signatures(function: Any, expected: List[str]) -> None:
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    assert [str(p.replace(annotation=p.empty)) for p in parameters] == expected
-
 
 class Server(ThreadingHTTPServer):
     """Answers what the path says, and keeps what it was asked."""

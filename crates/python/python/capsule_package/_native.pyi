@@ -1,5 +1,7 @@
 from os import PathLike
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
+
+_T = TypeVar("_T")
 
 __version__: str
 
@@ -27,6 +29,7 @@ class Core:
         timeout: Optional[int],
         idempotency_key: Optional[str],
         max_hourly: Optional[str],
+        force: bool,
         owner: Optional[str],
         domain: Optional[str],
         acme_email: Optional[str],
@@ -46,6 +49,11 @@ class Client:
     def request(
         self, method: str, path: str, query: List[Tuple[str, str]], headers: List[Tuple[str, str]], body: Optional[str] = None
     ) -> str: ...
+
+class Stop:
+    def __init__(self) -> None: ...
+    def stop(self) -> None: ...
+    def during(self, call: Callable[..., _T], *args: Any) -> _T: ...
 
 def templates() -> Tuple[List[Dict[str, Any]], Dict[str, List[str]]]: ...
 def stored_keys(config: PathLike[str]) -> Dict[str, str]: ...

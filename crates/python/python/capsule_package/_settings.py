@@ -29,6 +29,16 @@ def config_file() -> Path:
     return home() / "sandbox" / "providers.yml" if sandbox() else home() / "providers.yml"
 
 
+def state() -> object:
+    """What is the same for as long as nothing that a default manager reads has changed."""
+    file = config_file()
+    try:
+        about = file.stat()
+    except OSError:
+        return file, None, dict(os.environ)
+    return file, (about.st_mtime_ns, about.st_size, about.st_ino), dict(os.environ)
+
+
 def endpoint(provider: str, usual: str) -> str:
     """The vendor's base URL, unless the user set another."""
     return os.environ.get(f"CAPSULE_{provider.upper()}_ENDPOINT") or usual

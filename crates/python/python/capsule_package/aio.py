@@ -1,16 +1,20 @@
 """The same calls as coroutines.
 
 Each runs in a thread of its own that holds no GIL while it waits, so one implementation serves both ways of calling, and what a
-subclass overrides holds for both. A coroutine that is cancelled ends at once; what it began goes on and is in the journal.
+subclass overrides holds for both. A coroutine that is cancelled ends at once, and its thread with it, as Ctrl-C ends a call:
+nothing more is sent, and what was begun is in the journal, free for `capsule resume` or the same call with the same
+`idempotency_key`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, List, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, TypeVar
+
+# asyncio takes longer to load than the rest of the package; who calls nothing of this does without.
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 # asyncio's own pool has as few threads as a small machine has processors, and these only wait.
 _THREADS = 64
@@ -19,13 +23,24 @@ _T = TypeVar("_T")
 
 @functools.lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="capsule")
 
 
 async def in_thread(call: Callable[..., _T], *args: Any) -> _T:
-    """``call`` in another thread, with this one's context."""
-    context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_pool(), functools.partial(context.run, call, *args))
+    """``call`` in another thread, with this one's context, until it is done or this is cancelled."""
+    import asyncio
+
+    from . import _native
+
+    context, stop = contextvars.copy_context(), _native.Stop()
+    work = functools.partial(context.run, stop.during, call, *args)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_pool(), work)
+    except asyncio.CancelledError:
+        stop.stop()
+        raise
 
 
 class AsyncProvider:

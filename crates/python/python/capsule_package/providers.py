@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +88,8 @@ class ProviderTemplate:
 # What every provider reads of `config`, in Capsule's words.
 _COMMON = ("name", "region", "plan", "image", "ssh_keys", "tags", "wait", "timeout", "idempotency_key", "max_hourly")
 _XNODE = ("owner", "domain", "acme_email")
+# Order even from a provider that is closed, or an xNode where it is known not to fit.
+_FORCE = "force"
 # What would cost, protect or connect, and cannot be ordered: silence would be a lie.
 _REFUSED = ("backups", "ddos_protection", "security_group_ids", "subnet_id")
 # What is so or not, whatever is said, and harms nobody.
@@ -144,7 +145,8 @@ class Provider(AsyncProvider, ABC):
 
         ``config`` reads ``name``, ``region`` and the provider's own keys, and beside them: ``wait`` (``"none"``,
         ``"running"``, ``"ready"``), ``timeout`` in seconds, ``idempotency_key``, ``max_hourly`` in USD, ``tags``,
-        ``plan`` (the provider's plan instead of the template's), and ``owner``, ``domain``, ``acme_email`` for an xNode.
+        ``plan`` (the provider's plan instead of the template's), ``owner``, ``domain``, ``acme_email`` for an xNode, and
+        ``force`` for an order to a provider that is closed, or for an xNode where it is known not to fit.
 
         Raises ValueError for an unknown template, RuntimeError without a key, APIError for what the provider refuses.
         """
@@ -171,7 +173,7 @@ class Provider(AsyncProvider, ABC):
         }
 
     def _order(self, config: Mapping[str, Any]) -> Dict[str, Any]:
-        known = {*_COMMON, *_XNODE, *_REFUSED, *_WITHOUT_EFFECT, self._image_key, self._key_key}
+        known = {*_COMMON, *_XNODE, _FORCE, *_REFUSED, *_WITHOUT_EFFECT, self._image_key, self._key_key}
         unknown = sorted(set(config) - known)
         if unknown:
             raise InvalidRequestError(f"{self.name} reads no config[{unknown[0]!r}].")
@@ -184,8 +186,7 @@ class Provider(AsyncProvider, ABC):
             keys.append(str(config[self._key_key]))
         timeout, limit = config.get("timeout"), config.get("max_hourly")
         return {
-            # Names are unique among living servers, so that a default must not be the same twice.
-            "name": str(config.get("name") or f"xnode-{uuid.uuid4().hex[:8]}"),
+            "name": str(config.get("name") or _a_name(config.get("idempotency_key"))),
             "region": str(config.get("region") or self._region),
             "image": None if image is None else str(image),
             "ssh_keys": keys,
@@ -194,6 +195,7 @@ class Provider(AsyncProvider, ABC):
             "timeout": None if timeout is None else int(timeout),
             "idempotency_key": _text(config.get("idempotency_key")),
             "max_hourly": _text(limit),
+            "force": bool(config.get(_FORCE)),
             **{key: _text(config.get(key)) for key in _XNODE},
         }
 
@@ -278,6 +280,16 @@ class Provider(AsyncProvider, ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+
+def _a_name(key: Any) -> str:
+    """A name for a server that was given none. They are unique among living servers, so that it must not be the same twice,
+    but for the same deploy."""
+    if not key:
+        return f"xnode-{os.urandom(4).hex()}"
+    import hashlib
+
+    return f"xnode-{hashlib.sha256(str(key).encode()).hexdigest()[:8]}"
 
 
 def _text(value: Any) -> Optional[str]:
@@ -492,14 +504,15 @@ class ProviderManager(AsyncManager):
         return provider
 
 
-_default: Optional[ProviderManager] = None
+_default: Optional[Tuple[object, ProviderManager]] = None
 _default_lock = threading.Lock()
 
 
 def get_default_manager() -> ProviderManager:
-    """One manager for the whole process."""
+    """The manager of the settings as they are now: one for the process, until ``providers.yml`` or the environment changes."""
     global _default
     with _default_lock:
-        if _default is None:
-            _default = ProviderManager()
-        return _default
+        settings = _settings.state()
+        if _default is None or _default[0] != settings:
+            _default = (settings, ProviderManager())
+        return _default[1]
