@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Clock, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftovers, Lifecycle, ManualClock, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider,
-    ProviderId, RawBody, Result, Retry, Scope, Statements, Tags, tags,
+    InstanceStatus, Leftover, Leftovers, Lifecycle, ManualClock, Marking, Order, OwnLoader, OwnerId, PlanKind, Power,
+    Provider, ProviderId, RawBody, Result, Retry, Scope, Statements, Tags, tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Look, OnFailure, Options, Placement, Prospect, Providers, Readiness,
@@ -97,6 +97,8 @@ pub(crate) struct World {
     pub(crate) refuse_delete: bool,
     /// What somebody else makes of a server's tags right after it was marked.
     pub(crate) meddles: Option<fn(&mut Tags)>,
+    /// What the vendor says that its servers left behind.
+    pub(crate) leftovers: Vec<Leftover>,
 }
 
 pub(crate) struct TestCloud {
@@ -317,7 +319,7 @@ impl Provider for TestCloud {
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
-        None
+        Some(self)
     }
 
     fn statements(&self) -> Option<&dyn Statements> {
@@ -342,6 +344,18 @@ impl Marking for TestCloud {
             meddles.iter().for_each(|meddle| meddle(&mut server.tags));
         })
         .ok_or_else(|| id.not_there("servers.get"))
+    }
+}
+
+#[async_trait]
+impl Leftovers for TestCloud {
+    async fn leftovers(&self, _: &OwnerId) -> Result<Vec<Leftover>> {
+        Ok(self.world.lock().unwrap().leftovers.clone())
+    }
+
+    async fn remove(&self, leftover: &Leftover) -> Result<()> {
+        self.world.lock().unwrap().leftovers.retain(|left| left.id != leftover.id);
+        Ok(())
     }
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use capsule_core::{ErrorKind, Instance, OwnerId, Tags, Token};
-use capsule_engine::{Adopt, AfterEvent, Engine, Kind, OperationFilter, Silent, Survey};
+use capsule_core::{
+    ErrorKind, Instance, InstanceId, Leftover, LeftoverKind, MadeFor, OwnerId, PublicKey, SshKey, Tags, Token,
+};
+use capsule_engine::{Adopt, AfterEvent, DeployRequest, Engine, Kind, OperationFilter, Silent, Survey};
 
 use super::cloud::{Bench, CLOUD, Fault, request};
 
@@ -139,6 +141,120 @@ async fn the_inventory_is_read_back_once() {
     // What was read back can be deleted as any other.
     engine.destroy(&record_id(&engine, "web-3").await, &Silent).await.unwrap();
     assert_eq!(bench.cloud.living().len(), 3);
+}
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIkHZrkeKKMhB3o7qZcGhj7hKWTVsQOTZ/uPaMhJXyUH me@here";
+const OLD_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMUSzFaRMGgcD/C8hv/WxNXaXPQRQHcPTRaVREi+IvD6 me@there";
+
+/// Says that the vendor shows these without a server.
+fn left(bench: &Bench, things: &[(&str, LeftoverKind, MadeFor)]) {
+    let one = |(name, kind, made_for): &(&str, LeftoverKind, MadeFor)| Leftover {
+        id: InstanceId::new(CLOUD, "here", *name),
+        kind: *kind,
+        name: (*name).to_owned(),
+        made_for: made_for.clone(),
+        size_gib: None,
+        price: None,
+    };
+    bench.cloud.world.lock().unwrap().leftovers = things.iter().map(one).collect();
+}
+
+/// The names of what a survey calls left over.
+async fn left_over(engine: &Engine) -> Vec<String> {
+    survey(engine).await.leftovers.unwrap().into_iter().map(|left| left.name).collect()
+}
+
+fn material(line: &str) -> String {
+    line.parse::<PublicKey>().unwrap().material().to_owned()
+}
+
+/// Its token, as the journal has it.
+async fn token_of(engine: &Engine, name: &str) -> MadeFor {
+    MadeFor::Token(engine.find(name).await.unwrap().token.unwrap())
+}
+
+#[tokio::test]
+async fn what_living_and_coming_servers_need_is_not_left_over() {
+    let bench = Bench::new();
+    let engine = bench.open().await;
+    engine.deploy(request(&["web", "old"]), &Silent).await.unwrap();
+    let (here, gone) = (token_of(&engine, "web").await, token_of(&engine, "old").await);
+    // Both came by one call: while one of them lives, nothing of it is left over.
+    assert_eq!(here, gone);
+    let volume = |made_for: &MadeFor| [("disk", LeftoverKind::Volume, made_for.clone())];
+    left(&bench, &volume(&here));
+    assert!(left_over(&engine).await.is_empty());
+    engine.destroy(&record_id(&engine, "old").await, &Silent).await.unwrap();
+    assert!(left_over(&engine).await.is_empty());
+    engine.destroy(&record_id(&engine, "web").await, &Silent).await.unwrap();
+    assert_eq!(left_over(&engine).await, ["disk"]);
+
+    // A call that nobody heard of again may still make what it belongs to.
+    bench.cloud.script([Fault::LoseReply]);
+    let die: AfterEvent = Arc::new(|n| assert!(n != 2, "crash"));
+    let other = bench.try_open(Some(die)).await.unwrap();
+    tokio::spawn(async move { other.deploy(request(&["coming"]), &Silent).await }).await.unwrap_err();
+    let open = engine.operations(&OperationFilter { open: true, ..Default::default() }).await.unwrap().remove(0);
+    let sent = engine.operation(&open.id).await.unwrap().events.into_iter().find_map(|entry| match entry.event {
+        capsule_engine::event::Event::CreateSent { token, .. } => Some(MadeFor::Token(token)),
+        _ => None,
+    });
+    left(&bench, &volume(&sent.unwrap()));
+    assert!(left_over(&engine).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_tag_without_an_owner_is_left_over_only_where_this_journal_made_it() {
+    let bench = Bench::new();
+    let engine = bench.open().await;
+    engine.deploy(request(&["web"]), &Silent).await.unwrap();
+    let ours = token_of(&engine, "web").await;
+    let stranger = MadeFor::Token(Token::random());
+    left(
+        &bench,
+        &[
+            ("our tag", LeftoverKind::Tag, ours),
+            ("a stranger's tag", LeftoverKind::Tag, stranger.clone()),
+            // It bears our owner tag, whoever wrote the journal that knew its token.
+            ("a lost journal's disk", LeftoverKind::Volume, stranger),
+        ],
+    );
+    assert_eq!(left_over(&engine).await, ["a lost journal's disk"]);
+    engine.destroy(&record_id(&engine, "web").await, &Silent).await.unwrap();
+    assert_eq!(left_over(&engine).await, ["our tag", "a lost journal's disk"]);
+}
+
+#[tokio::test]
+async fn a_key_is_left_over_when_no_server_there_or_coming_can_have_it() {
+    let bench = Bench::new();
+    let engine = bench.open().await;
+    let keys = [KEY, OLD_KEY].map(material);
+    let both = [("key", &keys[0]), ("old key", &keys[1])];
+    left(&bench, &both.map(|(name, key)| (name, LeftoverKind::SshKey, MadeFor::PublicKey(key.clone()))));
+    let with = |name, line: &str| DeployRequest { ssh_keys: vec![SshKey::Public(line.to_owned())], ..request(&[name]) };
+    engine.deploy(with("web", KEY), &Silent).await.unwrap();
+    engine.deploy(with("old", OLD_KEY), &Silent).await.unwrap();
+    bench.cloud.clock.advance(Duration::from_secs(3600));
+    assert!(left_over(&engine).await.is_empty());
+    let old_key = MadeFor::PublicKey(keys[1].clone());
+    let leftover = bench.cloud.world.lock().unwrap().leftovers.iter().find(|left| left.made_for == old_key).cloned();
+    let leftover = leftover.unwrap();
+    let refused = engine.remove_leftover(&leftover).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "an order names it: {refused}");
+    engine.destroy(&record_id(&engine, "old").await, &Silent).await.unwrap();
+    assert_eq!(left_over(&engine).await, ["old key"]);
+
+    // With which keys an orphan was made, no journal says: it may be any.
+    let orphan = stray(&bench, "stray", &Token::random());
+    bench.cloud.clock.advance(Duration::from_secs(3600));
+    assert!(left_over(&engine).await.is_empty());
+    // And so it stays when it is adopted, until it is gone.
+    engine.adopt(orphan, Adopt::default()).await.unwrap();
+    assert!(left_over(&engine).await.is_empty());
+    engine.destroy(&record_id(&engine, "stray").await, &Silent).await.unwrap();
+    assert_eq!(left_over(&engine).await, ["old key"]);
+    engine.remove_leftover(&leftover).await.unwrap();
+    assert!(left_over(&engine).await.is_empty());
 }
 
 async fn record_id(engine: &Engine, name: &str) -> capsule_core::InstanceId {
