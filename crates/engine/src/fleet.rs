@@ -265,7 +265,7 @@ impl Engine {
     /// [`ErrorKind::Store`].
     pub async fn record_gone(&self, gone: &[Record]) -> Result<Vec<InstanceId>> {
         let servers = gone.iter().cloned().map(Server::from).collect();
-        let recorded = self.inner.journal.record_vanished(servers, self.inner.clock.now()).await?;
+        let recorded = self.inner.journal.record_vanished(servers, self.inner.clock.now(), &self.inner.dice).await?;
         Ok(recorded.into_iter().map(|server| server.id).collect())
     }
 
@@ -298,7 +298,7 @@ impl Engine {
                 intents.push(intent);
             }
         }
-        self.inner.journal.take_in(intents, self.inner.clock.now(), taken).await?;
+        self.inner.journal.take_in(intents, self.inner.clock.now(), &self.inner.dice, taken).await?;
         let mut records = self.inner.journal.records(false).await?;
         records.retain(|record| fresh.contains(&record.id));
         Ok(Rebuilt { taken: records, known: before, pending, doubles })

@@ -10,7 +10,7 @@ use sqlx::{Any, Transaction};
 use super::database::store;
 use super::{Journal, insert_event, optional_text, subject, text, to_json};
 use crate::event::{Entry, Event, Intent, Server};
-use crate::operation::OperationId;
+use crate::operation::{Dice, OperationId};
 use crate::state::State;
 
 /// So many operations share a transaction: another process waits for one, not for all.
@@ -19,7 +19,13 @@ const AT_ONCE: usize = 500;
 impl Journal {
     /// Takes servers into the inventory by their intents to adopt; `taken` hears after each transaction how many there
     /// are. One whose name is taken gets a number behind it; one that is there already is left as it is.
-    pub(crate) async fn take_in(&self, intents: Vec<Intent>, at: Timestamp, taken: &dyn Fn(usize)) -> Result<()> {
+    pub(crate) async fn take_in(
+        &self,
+        intents: Vec<Intent>,
+        at: Timestamp,
+        dice: &Dice,
+        taken: &dyn Fn(usize),
+    ) -> Result<()> {
         let mut count = 0;
         for chunk in intents.chunks(AT_ONCE) {
             let mut tx = self.begin_alone().await?;
@@ -41,7 +47,7 @@ impl Journal {
                     server.name = free_name(&server.name, &names);
                     names.insert(server.name.clone());
                 }
-                let (id, state) = self.write_over(&mut tx, intent, at).await?;
+                let (id, state) = self.write_over(&mut tx, dice.operation_id(), intent, at).await?;
                 self.insert_members(&mut tx, &id, &state).await?;
                 written += 1;
             }
@@ -54,7 +60,12 @@ impl Journal {
     }
 
     /// Writes down that servers of the inventory are gone, and tells which were there until now.
-    pub(crate) async fn record_vanished(&self, servers: Vec<Server>, at: Timestamp) -> Result<Vec<Server>> {
+    pub(crate) async fn record_vanished(
+        &self,
+        servers: Vec<Server>,
+        at: Timestamp,
+        dice: &Dice,
+    ) -> Result<Vec<Server>> {
         let mut recorded = Vec::new();
         for chunk in servers.chunks(AT_ONCE) {
             let mut tx = self.begin_alone().await?;
@@ -67,7 +78,8 @@ impl Journal {
                 let query = sqlx::query(sql).bind(at.as_millisecond()).bind(self.owner.as_str());
                 let updated = query.bind(server.id.to_string()).execute(&mut *tx).await;
                 if updated.map_err(|error| store("write", error))?.rows_affected() == 1 {
-                    self.write_over(&mut tx, Intent::Vanished { server: server.clone() }, at).await?;
+                    let intent = Intent::Vanished { server: server.clone() };
+                    self.write_over(&mut tx, dice.operation_id(), intent, at).await?;
                     recorded.push(server.clone());
                 }
             }
@@ -92,10 +104,10 @@ impl Journal {
     async fn write_over(
         &self,
         tx: &mut Transaction<'static, Any>,
+        id: OperationId,
         intent: Intent,
         at: Timestamp,
     ) -> Result<(OperationId, State)> {
-        let id = OperationId::random();
         let first = Entry { at, event: Event::Intended { intent } };
         let last = Entry { at, event: Event::Finished {} };
         let state = State::fold([&first, &last])?;

@@ -12,6 +12,7 @@ use self::postgres::Postgres;
 use super::*;
 use crate::event::Server;
 use crate::flow::later;
+use crate::operation::Dice;
 
 const NOW: Timestamp = Timestamp::constant(1_767_225_600, 0);
 const LATER: Timestamp = Timestamp::constant(1_767_225_700, 0);
@@ -294,8 +295,11 @@ async fn a_thousand_servers_are_taken_in_while_others_write(place: Place) {
         }
         Ok(())
     };
-    let (first, second, ordered) =
-        tokio::join!(one.take_in(intents.clone(), NOW, &tell), two.take_in(intents.clone(), NOW, &|_| {}), orders);
+    let (first, second, ordered) = tokio::join!(
+        one.take_in(intents.clone(), NOW, &Dice::System, &tell),
+        two.take_in(intents.clone(), NOW, &Dice::System, &|_| {}),
+        orders
+    );
     for done in [first, second, ordered] {
         done.unwrap();
     }
@@ -314,8 +318,10 @@ async fn a_thousand_servers_are_taken_in_while_others_write(place: Place) {
     let servers: Vec<Server> = records.into_iter().map(Server::from).collect();
     let busy = Begin { intent: Intent::Destroy { server: servers[7].clone() }, ..destroy(0) };
     three.intend(vec![busy], NOW, LATER).await.unwrap();
-    let (first, second) =
-        tokio::join!(one.record_vanished(servers.clone(), LATER), two.record_vanished(servers.clone(), LATER));
+    let (first, second) = tokio::join!(
+        one.record_vanished(servers.clone(), LATER, &Dice::System),
+        two.record_vanished(servers.clone(), LATER, &Dice::System)
+    );
     assert_eq!(first.unwrap().len() + second.unwrap().len(), SERVERS - 1);
     let left = three.records(false).await.unwrap();
     assert_eq!(left.iter().map(|record| &record.id).collect::<Vec<_>>(), [&servers[7].id]);
