@@ -45,6 +45,9 @@ pub enum What {
     },
     /// It arrives twice, as when something on the way sends it again, and the second answer is the one that comes.
     Duplicate,
+    /// It is done so long after it arrived, and answered at once, as if it had failed: with 503, or what a status after
+    /// the effect says; a lost reply and a hang keep even that back.
+    Late(Duration),
     /// Too many requests, to come back after so long, if that is said.
     RateLimit(Option<Duration>),
     /// It takes longer.
@@ -78,6 +81,7 @@ impl fmt::Display for What {
             What::Status { code, after_effect: false } => write!(f, "status={code}"),
             What::Status { code, after_effect: true } => write!(f, "status-after={code}"),
             What::Duplicate => f.write_str("duplicate"),
+            What::Late(wait) => write!(f, "late={}", Span(*wait)),
             What::RateLimit(None) => f.write_str("rate-limit"),
             What::RateLimit(Some(wait)) => write!(f, "rate-limit={}", Span(*wait)),
             What::Slow(wait) => write!(f, "slow={}", Span(*wait)),
@@ -98,8 +102,8 @@ impl fmt::Display for What {
     }
 }
 
-const WORDS: &str = "refuse, lose-request, lose-reply, reset, truncate, garbage, duplicate, status=CODE, \
-                     status-after=CODE, rate-limit, rate-limit=TIME, slow=TIME, hang, hang-after, list-lag=TIME, \
+const WORDS: &str = "refuse, lose-request, lose-reply, reset, truncate, garbage, duplicate, late=TIME, \
+                     status=CODE, status-after=CODE, rate-limit, rate-limit=TIME, slow=TIME, hang, hang-after, list-lag=TIME, \
                      read-lag=TIME, no-capacity, late-failure, no-installer, slow-install=TIME, dead-install, \
                      closed-https, expired-certificate, new-certificate and unclaimed; a TIME looks like 250ms, 30s or 5m";
 
@@ -124,7 +128,7 @@ impl FromStr for What {
         };
         let takes_argument = matches!(
             word,
-            "status" | "status-after" | "rate-limit" | "slow" | "list-lag" | "read-lag" | "slow-install"
+            "status" | "status-after" | "late" | "rate-limit" | "slow" | "list-lag" | "read-lag" | "slow-install"
         );
         if argument.is_some() && !takes_argument {
             return Err(bad("it takes no argument, or there is no such word"));
@@ -139,6 +143,7 @@ impl FromStr for What {
             "status" => What::Status { code: code()?, after_effect: false },
             "status-after" => What::Status { code: code()?, after_effect: true },
             "duplicate" => What::Duplicate,
+            "late" => What::Late(time()?),
             "rate-limit" => What::RateLimit(argument.map(|_| time()).transpose()?),
             "slow" => What::Slow(time()?),
             "hang" => What::Hang { after_effect: false },
@@ -320,6 +325,7 @@ mod tests {
             "aws:instances.run:slow-install=20m@1",
             "*:node.dial:new-certificate@1x*",
             "vultr:instances.create:duplicate@1",
+            "vultr:instances.create:late=90s@1",
             "*:*:rate-limit@1x20",
         ] {
             let fault: Fault = text.parse().unwrap();

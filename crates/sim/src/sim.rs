@@ -15,6 +15,7 @@ use crate::dialects::dialects;
 use crate::fault::{Fault, What};
 use crate::guest::{Guest, Name, SandboxNet, Setting, Surroundings, Trouble, authority};
 use crate::invoice::{Bill, bills};
+use crate::late::lateness;
 use crate::ledger::Ledger;
 use crate::store::{Store, Wrote};
 use crate::transport::InProcess;
@@ -219,7 +220,7 @@ impl Sim {
             return Err(Error::new(ErrorKind::Invalid, format!("No simulated cloud is called `{stranger}`."))
                 .with_hint(format!("There are {}; `*` stands for all of them.", names.join(", "))));
         }
-        self.store().access(|store| {
+        self.access(|store| {
             store.world.faults.extend(faults);
             Ok(((), Wrote::World))
         })
@@ -230,7 +231,7 @@ impl Sim {
     /// # Errors
     /// When the world's file cannot be used.
     pub fn clear_faults(&self) -> Result<()> {
-        self.store().access(|store| {
+        self.access(|store| {
             store.world.faults.clear();
             Ok(((), Wrote::World))
         })
@@ -242,7 +243,7 @@ impl Sim {
     /// When the world's file cannot be used.
     pub fn ledger(&self) -> Result<Ledger> {
         let now = self.shared.clock.now();
-        self.store().access(|store| Ok((Ledger::of(&store.world, &store.traffic.counts, now), Wrote::Nothing)))
+        self.access(|store| Ok((Ledger::of(&store.world, &store.traffic.counts, now), Wrote::Nothing)))
     }
 
     /// What the vendors would write on their invoices for every server so far, now.
@@ -259,7 +260,7 @@ impl Sim {
     /// # Errors
     /// When the world's file cannot be used.
     pub fn look<T>(&self, see: impl FnOnce(&World) -> T) -> Result<T> {
-        self.store().access(|store| Ok((see(&store.world), Wrote::Nothing)))
+        self.access(|store| Ok((see(&store.world), Wrote::Nothing)))
     }
 
     /// Changes the world behind the vendors' backs: another account, a lower limit, a server nobody ordered.
@@ -267,7 +268,7 @@ impl Sim {
     /// # Errors
     /// When the world's file cannot be used.
     pub fn edit<T>(&self, change: impl FnOnce(&mut World) -> T) -> Result<T> {
-        self.store().access(|store| Ok((change(&mut store.world), Wrote::World)))
+        self.access(|store| Ok((change(&mut store.world), Wrote::World)))
     }
 
     /// Starts again with an empty world of the same speed and seed; counts and faults are gone too.
@@ -275,10 +276,19 @@ impl Sim {
     /// # Errors
     /// When the world's file cannot be used.
     pub fn reset(&self) -> Result<()> {
-        self.store().access(|store| {
+        self.access(|store| {
             store.world = World::new(&self.shared.dialects, store.world.speed, store.world.seed);
             store.traffic.clear();
             Ok(((), Wrote::World))
+        })
+    }
+
+    /// Everything that touches the world goes through here, and finds done what was due before.
+    pub(crate) fn access<T>(&self, work: impl FnOnce(&mut Store) -> Result<(T, Wrote)>) -> Result<T> {
+        self.store().access(|store| {
+            let caught_up = self.catch_up(store);
+            let (out, wrote) = work(store)?;
+            Ok((out, if caught_up { Wrote::World } else { wrote }))
         })
     }
 
@@ -295,7 +305,11 @@ impl Sim {
             Ok(due) => due,
             Err(error) => return broken(&error),
         };
-        self.through(&provider, operation, &due, || self.answer(dialect, request, operation, &due)).await
+        let answer = || match lateness(&due) {
+            Some(wait) => self.postpone(dialect, request, operation, wait, &due),
+            None => self.answer(dialect, request, operation, &due),
+        };
+        self.through(&provider, operation, &due, answer).await
     }
 
     /// What comes of an exchange under the faults that are `due`; `answer` is asked as often as the
@@ -355,7 +369,7 @@ impl Sim {
 
     /// What goes wrong with this request.
     pub(crate) fn due(&self, provider: &ProviderId, operation: &str) -> Result<Vec<What>> {
-        self.store().access(|store| {
+        self.access(|store| {
             let faults = &mut store.world.faults;
             let concerned: Vec<_> = faults.iter_mut().filter(|fault| fault.concerns(provider, operation)).collect();
             let wrote = if concerned.is_empty() { Wrote::Nothing } else { Wrote::World };
@@ -368,7 +382,7 @@ impl Sim {
     fn answer(&self, dialect: &dyn Dialect, request: &Request, operation: &str, due: &[What]) -> Result<Response> {
         let provider = dialect.provider();
         let now = self.shared.clock.now();
-        self.store().access(|store| {
+        self.access(|store| {
             let Store { world, traffic, .. } = store;
             let mut used = Vec::new();
             let mut refusal = refusal(dialect, request, due);
@@ -425,7 +439,7 @@ impl Sim {
 
     /// Counts a request and the status of its answer.
     pub(crate) fn count(&self, provider: &ProviderId, operation: &str, status: Option<u16>) -> Result<()> {
-        self.store().access(|store| {
+        self.access(|store| {
             store.traffic.count(provider, operation, status);
             Ok(((), Wrote::Traffic))
         })
@@ -445,7 +459,7 @@ pub(crate) fn is_silent(due: &[What]) -> bool {
 }
 
 /// The answer of a fault that refuses the request before anything is done.
-fn refusal(dialect: &dyn Dialect, request: &Request, due: &[What]) -> Option<Response> {
+pub(crate) fn refusal(dialect: &dyn Dialect, request: &Request, due: &[What]) -> Option<Response> {
     due.iter()
         .find_map(|what| match what {
             What::Status { code, after_effect: false } => Some(Mishap::Status(*code)),
@@ -456,9 +470,8 @@ fn refusal(dialect: &dyn Dialect, request: &Request, due: &[What]) -> Option<Res
         .map(|mishap| dialect.error(request, mishap))
 }
 
-fn quirks(due: &[What]) -> Quirks {
+pub(crate) fn quirks(due: &[What]) -> Quirks {
     let mut quirks = Quirks::default();
-    let ms = |wait: &Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     for what in due {
         match what {
             What::LateFailure => quirks.late_failure = true,
@@ -469,6 +482,10 @@ fn quirks(due: &[What]) -> Quirks {
         }
     }
     quirks
+}
+
+pub(crate) fn ms(wait: &Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The simulator itself does not work: no vendor's answer, so that nobody takes it for one.

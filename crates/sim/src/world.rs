@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::guest::{Name, Node, Trouble};
+use crate::late::Late;
 use crate::machine::{Change, Machine, MachineKind, Pace, later};
 use crate::shelf::{Keyed, Shelf};
 
@@ -28,6 +29,9 @@ pub struct World {
     pub accounts: Vec<Account>,
     /// What will go wrong.
     pub faults: Vec<Fault>,
+    /// What was answered already and is still to be done.
+    #[serde(default)]
+    pub late: Vec<Late>,
     /// Where names lead to, by name.
     #[serde(default)]
     pub names: BTreeMap<String, Name>,
@@ -215,7 +219,7 @@ impl World {
 }
 
 /// What faults ask of the world, beside failing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quirks {
     /// Servers made now will fail when they should have been made.
     pub late_failure: bool,

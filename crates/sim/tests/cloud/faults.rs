@@ -20,7 +20,7 @@ enum Learns {
 }
 
 /// Fault, what the client learns in process, and how many servers there are then. Over TCP only `refuse` differs.
-const TABLE: [(&str, Learns, usize); 15] = [
+const TABLE: [(&str, Learns, usize); 16] = [
     ("refuse", Learns::NotSent, 0),
     ("lose-request", Learns::MaybeSent, 0),
     ("lose-reply", Learns::MaybeSent, 1),
@@ -31,6 +31,7 @@ const TABLE: [(&str, Learns, usize); 15] = [
     ("status-after=500", Learns::Status(500), 1),
     ("status-after=504", Learns::Garbage, 1),
     ("duplicate", Learns::Status(202), 2),
+    ("late=60s", Learns::Garbage, 0),
     ("rate-limit", Learns::Status(429), 0),
     ("rate-limit=7s", Learns::Status(429), 0),
     ("no-capacity", Learns::Status(422), 0),
