@@ -8,28 +8,32 @@
 #![allow(clippy::print_stdout, reason = "figures for whoever asks with --nocapture")]
 
 mod check;
+mod command;
 mod plan;
 #[path = "../../../engine/tests/postgres/mod.rs"]
 mod postgres;
 mod process;
+mod rarities;
 mod replicas;
 mod requests;
 mod stage;
 mod storm;
+mod way;
 mod world;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use capsule_core::http::Ledgers;
-use capsule_core::{Clock, Connect, ManualClock};
+use capsule_core::{Clock, Connect, ManualClock, PlanKind};
 use capsule_engine::{Database, Engine, Options, Placement, Request, choose};
-use capsule_sim::Sim;
+use capsule_sim::{Fault, Sim, What};
 use sqlx::{ConnectOptions, Executor};
 
-use plan::{Cloud, Plan};
+use plan::{Cloud, Order, Plan};
 use world::{Ground, Sabotage, Story};
 
 const WORLDS: u64 = 2_000;
@@ -73,7 +77,8 @@ fn worlds_hold() {
         let (plan, story) = shrink(plan, story, any);
         panic!("{}", tell(&plan, &story));
     }
-    assert!(sum.faults > 0 && sum.crashes > 0 && sum.servers > 0, "nothing went wrong, so nothing was tried");
+    let tried = [sum.faults, sum.crashes, sum.servers, sum.orphans, sum.rebuilt];
+    assert!(!tried.contains(&0), "something never happened, so it was not tried: {sum}");
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn a_seed_is_one_story() {
 /// A resume that waited for the lease of one operation let those run out that it held already.
 #[test]
 fn who_waits_for_one_operation_keeps_the_others() {
-    let story = block_on(&Plan::draw(200_021, &ground().clouds, 1), Sabotage::Nothing, false);
+    let story = block_on(&Plan::plain(200_021, &ground().clouds, 1), Sabotage::Nothing, false);
     assert!(story.violations.is_empty(), "{:#?}", story.violations);
 }
 
@@ -98,15 +103,27 @@ fn who_waits_for_one_operation_keeps_the_others() {
 /// done.
 #[test]
 fn what_only_its_order_showed_is_not_gone_when_that_is_done() {
-    let story = block_on(&Plan::draw(7_001_783, &ground().clouds, 20), Sabotage::Nothing, false);
+    let story = block_on(&Plan::plain(7_001_783, &ground().clouds, 20), Sabotage::Nothing, false);
     assert!(story.violations.is_empty(), "{:#?}", story.violations);
 }
 
 /// Servers whose order had waited for its turn were taken for gone while the vendor did not show them yet.
 #[test]
 fn what_waited_for_its_turn_is_not_gone() {
-    let story = block_on(&Plan::draw(10_014_167, &ground().clouds, 20), Sabotage::Nothing, false);
+    let story = block_on(&Plan::plain(10_014_167, &ground().clouds, 20), Sabotage::Nothing, false);
     assert!(story.violations.is_empty(), "{:#?}", story.violations);
+}
+
+/// A deletion of what a late call had just made believed the answer that there was no such server: it counted its age from
+/// the order, and the order was old.
+#[test]
+fn what_was_made_late_is_as_young_as_it_is_known() {
+    let fault = |what| Fault::once("scaleway", "servers.create", what);
+    let faults = vec![fault(What::Late(Duration::from_secs(119))), fault(What::ReadLag(Duration::from_secs(37)))];
+    let plan = Plan::of("scaleway", vec![(0, Order::deploy("web")), (121, Order::Delete(0))], faults);
+    let story = block_on(&plan, Sabotage::Nothing, false);
+    assert!(story.violations.is_empty(), "{:#?}", story.violations);
+    assert_eq!((story.faults, story.servers), (2, 1));
 }
 
 #[test]
@@ -122,6 +139,16 @@ fn a_post_that_is_sent_again_is_noticed() {
 #[test]
 fn claims_without_a_guard_are_noticed() {
     noticed(Sabotage::Unguarded, "took its operation");
+}
+
+#[test]
+fn orphans_that_do_not_spare_what_is_being_made_are_noticed() {
+    noticed(Sabotage::Unsparing, "is an orphan, and operation");
+}
+
+#[test]
+fn a_rebuild_that_forgets_a_provider_is_noticed() {
+    noticed(Sabotage::Forgets, "was there when the inventory was read back");
 }
 
 /// Asserts that a sabotage is told in these words within a few hundred worlds, and still is in the smallest of them. Others
@@ -154,14 +181,17 @@ struct Sum {
     crashes: usize,
     servers: usize,
     requests: u64,
+    orphans: usize,
+    rebuilt: usize,
 }
 
 impl std::fmt::Display for Sum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Sum { worlds, intents, faults, crashes, servers, requests } = self;
+        let Sum { worlds, intents, faults, crashes, servers, requests, orphans, rebuilt } = self;
         write!(
             f,
-            "{worlds} worlds, {intents} intents, {faults} faults, {crashes} crashes, {servers} servers, {requests} requests"
+            "{worlds} worlds, {intents} intents, {faults} faults, {crashes} crashes, {servers} servers, {requests} requests, \
+             {orphans} orphans shown, {rebuilt} servers read back"
         )
     }
 }
@@ -193,6 +223,8 @@ fn search(first: u64, worlds: u64, intents: u64, crowd: u64, sought: Sought) -> 
                     sum.crashes += story.crashes;
                     sum.servers += story.servers;
                     sum.requests += story.requests;
+                    sum.orphans += story.orphans;
+                    sum.rebuilt += story.rebuilt;
                     if sum.worlds.is_multiple_of(PROGRESS) {
                         println!("up to seed {seed}: {sum}");
                     }
@@ -251,10 +283,10 @@ fn ground() -> &'static Ground {
         runtime.block_on(async {
             let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
             let sim = Sim::in_memory(clock.clone(), capsule_sim::Options::default());
-            let (mut placements, mut clouds) = (BTreeMap::new(), Vec::new());
+            let (mut placements, mut metal, mut clouds) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
             for (id, create) in creates() {
                 let connect = Connect {
-                    settings: world::settings(id),
+                    settings: way::settings(id),
                     transport: sim.transport(),
                     clock: clock.clone(),
                     ledgers: Ledgers::default(),
@@ -263,17 +295,21 @@ fn ground() -> &'static Ground {
                 let list_lag = driver.capabilities().list_lag.as_secs();
                 clouds.push(Cloud { id, create, list_lag });
                 let request = Request { image: "ubuntu-24.04".to_owned(), ..Request::default() };
-                let offers = choose(&request, &[driver.catalog().await.unwrap()]).unwrap().placements;
+                let catalog = driver.catalog().await.unwrap();
+                let offers = choose(&request, std::slice::from_ref(&catalog)).unwrap().placements;
                 let mut two: Vec<Placement> = Vec::new();
                 for offer in offers {
                     if two.len() < 2 && two.iter().all(|placement| placement.plan != offer.plan) {
                         two.push(offer);
                     }
                 }
+                let whole = Request { kind: Some(PlanKind::BareMetal), ..request };
+                let whole = choose(&whole, &[catalog]).map(|ranking| ranking.placements).unwrap_or_default();
+                metal.extend(whole.into_iter().next().map(|placement| (id, placement)));
                 placements.insert(id, two);
             }
             let (journal, unguarded) = (empty_journal(clock.clone(), "").await, empty_journal(clock, UNGUARDED).await);
-            Ground { placements, clouds, journal, unguarded }
+            Ground { placements, metal, clouds, journal, unguarded }
         })
     })
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use capsule_core::Power;
 use capsule_sim::{Fault, What};
+use serde::{Deserialize, Serialize};
 
 use crate::stage::Dice;
 
@@ -17,7 +18,24 @@ pub(crate) struct Plan {
     pub(crate) commands: Vec<Command>,
     pub(crate) crashes: Vec<Crash>,
     pub(crate) faults: Vec<Fault>,
+    /// Whether there is a server with our owner tag that no journal knows, at the first cloud.
+    pub(crate) stray: bool,
+    pub(crate) loss: Option<Loss>,
 }
+
+/// Every process is killed, the journal is gone, and an empty one lies in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Loss {
+    /// When the processes have waited so often, all together, or are over.
+    pub(crate) after: u64,
+    /// What is commanded from then on; seconds count from there. Their processes are numbered from [`AFTER_LOSS`].
+    pub(crate) commands: Vec<Command>,
+    /// Whether, in the end, the inventory is read back once more while nothing goes wrong.
+    pub(crate) again: bool,
+}
+
+/// The number of the first process after the journal was lost.
+pub(crate) const AFTER_LOSS: usize = 40;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
@@ -35,11 +53,41 @@ pub(crate) enum Order {
         hasty: bool,
         timeout: Option<u64>,
         key: Option<String>,
+        /// A whole machine, where the cloud has both.
+        metal: bool,
+        /// What is waited for beyond running.
+        becomes: Option<Becomes>,
     },
     /// Of the servers in the inventory then, this one.
     Delete(u64),
     Power(u64, Power),
     Resume,
+    /// `orphans`, and what is done about them.
+    Orphans(Orphans),
+    Rebuild,
+}
+
+/// What is done about orphans, and in the same breath about leftovers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orphans {
+    Look,
+    Adopt,
+    Delete,
+}
+
+/// What shows at a server that was ordered to become something, once it has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Becomes {
+    /// After so many seconds.
+    pub(crate) after: u64,
+    pub(crate) end: Prospects,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Prospects {
+    Ready,
+    FailsAndGoes,
+    FailsAndStays,
 }
 
 /// The end of a process without warning.
@@ -58,9 +106,39 @@ pub(crate) struct Cloud {
     pub(crate) list_lag: u64,
 }
 
+impl Order {
+    /// One server at the first cloud, as simply as can be.
+    pub(crate) fn deploy(name: &str) -> Order {
+        Order::Deploy {
+            names: vec![name.to_owned()],
+            cloud: 0,
+            keep: false,
+            hasty: false,
+            timeout: None,
+            key: None,
+            metal: false,
+            becomes: None,
+        }
+    }
+}
+
 impl Plan {
-    /// Each deploy asks for up to `crowd` names more than one; what goes wrong grows with that.
+    /// A world in which this is commanded, after so many seconds each, at one cloud where this goes wrong.
+    pub(crate) fn of(cloud: &'static str, commands: Vec<(u64, Order)>, faults: Vec<Fault>) -> Plan {
+        let commands = commands.into_iter().map(|(at, order)| Command { at, order }).collect();
+        Plan { seed: 1, clouds: vec![cloud], commands, crashes: vec![], faults, stray: false, loss: None }
+    }
+
+    /// All that can happen: what [`plain`](Plan::plain) draws, and what [`rarely`](Plan::rarely) comes to it.
     pub(crate) fn draw(seed: u64, clouds: &[Cloud], crowd: u64) -> Plan {
+        let mut plan = Plan::plain(seed, clouds, crowd);
+        plan.rarely(clouds);
+        plan
+    }
+
+    /// Deploys, deletions, changes of power, resumes, crashes and faults. Each deploy asks for up to `crowd` names more
+    /// than one; what goes wrong grows with that.
+    pub(crate) fn plain(seed: u64, clouds: &[Cloud], crowd: u64) -> Plan {
         let more = crowd.max(1) - 1;
         let mut dice = Dice::new(seed ^ 0x7a6f_726c_6473);
         let chosen: Vec<&Cloud> = (0..1 + dice.below(2)).map(|_| dice.pick(clouds)).collect();
@@ -75,6 +153,8 @@ impl Plan {
                 hasty: dice.percent(15),
                 timeout: dice.percent(15).then(|| 5 + dice.below(120)),
                 key: dice.percent(20).then(|| format!("key-{n}")),
+                metal: false,
+                becomes: None,
             };
             let at = dice.below(60);
             if let Order::Deploy { key: Some(_), .. } = &order {
@@ -100,7 +180,8 @@ impl Plan {
         });
         let crashes = crashes.collect();
         let faults = (0..dice.below(5 + more / 2)).map(|_| fault(&mut dice, &chosen, more)).collect();
-        Plan { seed, clouds: chosen.iter().map(|cloud| cloud.id).collect(), commands, crashes, faults }
+        let clouds = chosen.iter().map(|cloud| cloud.id).collect();
+        Plan { seed, clouds, commands, crashes, faults, stray: false, loss: None }
     }
 
     /// How many servers are asked for.
@@ -109,7 +190,7 @@ impl Plan {
             Order::Deploy { names, .. } => names.len(),
             _ => 1,
         };
-        self.commands.iter().map(names).sum()
+        self.commands.iter().chain(self.loss.iter().flat_map(|loss| &loss.commands)).map(names).sum()
     }
 
     /// Plans with one thing less each.
@@ -131,6 +212,7 @@ impl Plan {
             plan.commands.pop();
             plans.push(plan);
         }
+        plans.extend(self.without_rarities());
         plans
     }
 }

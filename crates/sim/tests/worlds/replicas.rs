@@ -20,7 +20,8 @@ use tokio::sync::Notify;
 
 use crate::postgres::Postgres;
 use crate::stage::Dice;
-use crate::world::{OWNER, settings};
+use crate::way::settings;
+use crate::world::OWNER;
 
 const CLOUD: &str = "vultr";
 /// How much faster than the machine's the clocks run.

@@ -14,7 +14,8 @@ use capsule_sim::{Ledger, Sim};
 
 use crate::process::Process;
 use crate::stage::Stage;
-use crate::world::{OWNER, settings};
+use crate::way::settings;
+use crate::world::OWNER;
 
 const SERVERS: usize = 200;
 /// Half of the time that a request takes.

@@ -18,7 +18,8 @@ use capsule_sim::{Fault, Sim, What};
 
 use crate::process::Process;
 use crate::stage::{Dice, Stage};
-use crate::world::{OWNER, settings};
+use crate::way::settings;
+use crate::world::OWNER;
 
 /// Of a hundred answers to a create call so many are lost.
 const LOST: u64 = 10;

@@ -1,35 +1,30 @@
 //! One world from its beginning to its end.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use capsule_core::http::{ByteStream, Ledgers, SendError, Transport};
-use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Instance, InstanceId, Leftovers, Marking,
-    Order as CreateOrder, OwnLoader, OwnerId, Power, Provider, ProviderId, Result, Scope, SettingValue, Settings,
-    Statements, Tags,
-};
+use capsule_core::{Clock, ErrorKind, InstanceId, Order as CreateOrder, OwnerId, Tags};
 use capsule_engine::{
-    AfterEvent, Database, DeployRequest, Engine, Finish, OnFailure, Options, Outcome, Placement, Providers, Silent,
-    Wait,
+    AfterEvent, Database, DeployRequest, Engine, Finish, OnFailure, Options, Placement, Providers, Silent, Survey, Wait,
 };
 use capsule_sim::Sim;
 
-use crate::check;
-use crate::plan::{Command, Crash, Order, Plan};
+use crate::check::{self, Finding};
+use crate::command::{Seen, Watch, obey};
+use crate::plan::{AFTER_LOSS, Command, Crash, Loss, Order, Plan};
 use crate::process::{Killed, Process};
 use crate::stage::{Dice, Stage};
+use crate::way::{Directory, Wire};
 
 /// More than any world needs: one that waits for more goes round in circles.
 const MOST_WAITS: u64 = 60_000;
 /// Whose servers they are.
 pub(crate) const OWNER: &str = "0wner0000000000w";
 /// Whose server must not be touched.
-const NEIGHBOUR: &str = "ne1ghb0ur0000000";
+pub(crate) const NEIGHBOUR: &str = "ne1ghb0ur0000000";
 
 /// What is broken on purpose, to see that it is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +36,17 @@ pub(crate) enum Sabotage {
     SendsAgain,
     /// Operations may be claimed while somebody works on them.
     Unguarded,
+    /// Lists of all that is ours tell nothing of tokens and ages: no operation that is not over explains anything.
+    Unsparing,
+    /// An inventory is read back from the first provider alone.
+    Forgets,
 }
 
 /// What every world shares: what can be ordered, and an empty journal.
 pub(crate) struct Ground {
     pub(crate) placements: BTreeMap<&'static str, Vec<Placement>>,
+    /// A whole machine each, where the cloud has other servers as well.
+    pub(crate) metal: BTreeMap<&'static str, Placement>,
     pub(crate) clouds: Vec<crate::plan::Cloud>,
     pub(crate) journal: Vec<u8>,
     /// One whose claims have no guard.
@@ -61,6 +62,10 @@ pub(crate) struct Story {
     pub(crate) crashes: usize,
     pub(crate) servers: usize,
     pub(crate) requests: u64,
+    /// How often a process was told of an orphan.
+    pub(crate) orphans: usize,
+    /// How many servers were read back from tags.
+    pub(crate) rebuilt: usize,
     /// All that the journal says, and all that was ever made; empty unless asked for.
     pub(crate) record: String,
     /// What happened in its order; empty unless asked for.
@@ -74,21 +79,23 @@ pub(crate) struct World<'a> {
     sabotage: Sabotage,
     pub(crate) stage: Arc<Stage>,
     pub(crate) sim: Sim,
-    journal: &'a Path,
+    home: &'a Path,
+    /// The one that is there, and before it those that were lost.
+    journals: RefCell<Vec<PathBuf>>,
     trace: Option<Arc<Mutex<Vec<String>>>>,
     told: Arc<Mutex<Vec<String>>>,
+    /// What processes were told of orphans.
+    findings: Arc<Mutex<Vec<Finding>>>,
 }
 
 /// Lives through a plan.
 pub(crate) async fn live(plan: &Plan, ground: &Ground, sabotage: Sabotage, home: &Path, traced: bool) -> Story {
-    let journal = home.join("journal.db");
-    let empty = if sabotage == Sabotage::Unguarded { &ground.unguarded } else { &ground.journal };
-    std::fs::write(&journal, empty).unwrap();
     let stage = Stage::new(plan.seed);
     let sim = Sim::in_memory(stage.clone(), capsule_sim::Options { seed: plan.seed, ..Default::default() });
     let trace = traced.then(|| Arc::new(Mutex::new(Vec::new())));
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let world = World { plan, ground, sabotage, stage, sim, journal: &journal, trace, told };
+    let (told, findings) = (Arc::default(), Arc::default());
+    let world = World { plan, ground, sabotage, stage, sim, home, journals: RefCell::default(), trace, told, findings };
+    world.new_journal();
     let mut story = world.run().await;
     story.violations.splice(0..0, world.told.lock().unwrap().drain(..));
     story.trace = world.trace.as_ref().map(|trace| trace.lock().unwrap().clone()).unwrap_or_default();
@@ -98,23 +105,26 @@ pub(crate) async fn live(plan: &Plan, ground: &Ground, sabotage: Sabotage, home:
 impl World<'_> {
     async fn run(&self) -> Story {
         let mut story = Story { intents: self.plan.intents(), ..Story::default() };
-        let neighbour = self.neighbour().await;
+        let neighbour = self.server_of(NEIGHBOUR, "neighbour").await;
+        if self.plan.stray {
+            self.server_of(OWNER, "stray").await;
+        }
         self.sim.inject_all(self.plan.faults.clone()).unwrap();
 
-        let mut processes = Vec::new();
-        for (number, command) in self.plan.commands.iter().enumerate() {
-            processes.push(self.process(number, command).await);
+        let waits = self.plan.loss.as_ref().map_or(MOST_WAITS, |loss| loss.after);
+        let mut ends = self.live_through(&self.plan.commands, 0, waits, &mut story).await;
+        if let Some(Loss { commands, .. }) = &self.plan.loss {
+            self.say(AFTER_LOSS, "finds no journal");
+            self.new_journal();
+            ends = self.live_through(commands, AFTER_LOSS, MOST_WAITS, &mut story).await;
         }
-        let mut ends = self.play(&mut processes, &mut story).await;
-        drop(processes);
         story.faults = self.sim.look(|world| world.faults.iter().map(struck).sum()).unwrap();
         self.sim.clear_faults().unwrap();
 
         // However it went: whoever comes and resumes brings it to its end.
         for round in 0..3 {
             let last = self.plan.commands.len() + round;
-            let mut resumer = vec![self.process(last, &Command { at: 0, order: Order::Resume }).await];
-            ends &= self.play(&mut resumer, &mut story).await;
+            ends &= self.live_through(&[Command { at: 0, order: Order::Resume }], last, MOST_WAITS, &mut story).await;
             if check::open(&self.engine(last + 10, None).await).await == 0 {
                 break;
             }
@@ -123,24 +133,47 @@ impl World<'_> {
             story.violations.push(format!("It is not over after {MOST_WAITS} waits."));
             return story;
         }
+        // Whatever could come late has come, and no list lags any more.
+        self.stage.advance(Duration::from_secs(3600));
+        if self.plan.loss.as_ref().is_some_and(|loss| loss.again) {
+            let number = AFTER_LOSS + 30;
+            self.live_through(&[Command { at: 0, order: Order::Rebuild }], number, MOST_WAITS, &mut story).await;
+        }
         let engine = self.engine(100, None).await;
+        story.rebuilt = check::read_back(&engine).await;
         story.violations.extend(check::property(self, &engine, &neighbour).await);
+        for journal in 0..self.journal() {
+            let path = self.journals.borrow()[journal].clone();
+            let lost = self.engine_at(path, 110 + journal, None).await;
+            story.violations.extend(check::once(self, &lost).await);
+        }
         if self.trace.is_some() {
             story.record = check::record(self, &engine).await;
         }
         story.violations.extend(self.wipe(&engine, &neighbour).await);
+        story.orphans = self.findings().iter().map(|finding| finding.orphans.len()).sum();
         let ledger = self.sim.ledger().unwrap();
-        story.servers = ledger.births.iter().filter(|birth| birth.kind == "machine").count() - 1;
+        story.servers =
+            ledger.births.iter().filter(|birth| birth.kind == "machine").count() - 1 - usize::from(self.plan.stray);
         story.requests = ledger.requests.values().sum();
         story
     }
 
+    /// Runs a process for each command, numbered from `first`, until all are over or have waited so often; whether all are.
+    async fn live_through(&self, commands: &[Command], first: usize, waits: u64, story: &mut Story) -> bool {
+        let mut processes = Vec::new();
+        for (n, command) in commands.iter().enumerate() {
+            processes.push(self.process(first + n, command).await);
+        }
+        self.play(&mut processes, waits, story).await
+    }
+
     /// Lets processes go on in an order of the seed's choice until all are over.
-    async fn play(&self, processes: &mut [Process], story: &mut Story) -> bool {
+    async fn play(&self, processes: &mut [Process], waits: u64, story: &mut Story) -> bool {
         for process in processes.iter_mut() {
             story.crashes += usize::from(process.run().await);
         }
-        for _ in 0..MOST_WAITS {
+        for _ in 0..waits {
             if processes.iter().all(Process::is_over) {
                 return true;
             }
@@ -177,9 +210,19 @@ impl World<'_> {
         let (stage, at, order) = (self.stage.clone(), Duration::from_secs(command.at), command.order.clone());
         let (told, trace, running) = (self.told.clone(), self.trace.clone(), engine.clone());
         let deploy = self.request(&order);
+        let seen = Seen {
+            number,
+            journal: self.journal(),
+            clouds: self.plan.clouds.clone(),
+            forgets: self.sabotage == Sabotage::Forgets,
+            sim: self.sim.clone(),
+            stage: self.stage.clone(),
+            told: self.told.clone(),
+            findings: self.findings.clone(),
+        };
         let run = async move {
             stage.sleep(at).await;
-            let outcomes = obey(&running, order, deploy).await;
+            let outcomes = obey(&running, order, deploy, &seen).await;
             if let Some(trace) = trace {
                 trace.lock().unwrap().push(format!("{} p{number} ends: {outcomes:?}", stage.now()));
             }
@@ -189,9 +232,12 @@ impl World<'_> {
     }
 
     fn request(&self, order: &Order) -> Option<DeployRequest> {
-        let Order::Deploy { names, cloud, keep, hasty, timeout, key } = order else { return None };
+        let Order::Deploy { names, cloud, keep, hasty, timeout, key, metal, becomes } = order else { return None };
         // The chosen cloud first, then the others.
         let mut placements = self.ground.placements[self.plan.clouds[*cloud]].clone();
+        if let Some(whole) = self.ground.metal.get(self.plan.clouds[*cloud]).filter(|_| *metal) {
+            placements.insert(0, whole.clone());
+        }
         for other in &self.plan.clouds {
             placements.extend(self.ground.placements[other].iter().take(1).cloned());
         }
@@ -200,26 +246,45 @@ impl World<'_> {
             names: names.clone(),
             placements,
             ssh_keys: vec![],
-            user_data: None,
+            user_data: becomes.is_some().then(|| "#cloud-config\n".to_owned()),
             tags: Tags::new(),
             idempotency_key: key.clone(),
             asked: None,
-            wait: if *hasty { Wait::None } else { Wait::Running },
+            wait: match becomes {
+                Some(_) => Wait::Ready,
+                None if *hasty => Wait::None,
+                None => Wait::Running,
+            },
             timeout: timeout.map(Duration::from_secs),
             on_failure: if *keep { OnFailure::Keep } else { OnFailure::Delete },
-            goal: None,
+            goal: becomes.map(|becomes| serde_json::to_value(becomes).unwrap()),
         })
     }
 
+    /// An empty journal from now on.
+    fn new_journal(&self) {
+        let mut journals = self.journals.borrow_mut();
+        let path = self.home.join(format!("journal-{}.db", journals.len()));
+        let empty = if self.sabotage == Sabotage::Unguarded { &self.ground.unguarded } else { &self.ground.journal };
+        std::fs::write(&path, empty).unwrap();
+        journals.push(path);
+    }
+
+    /// One at the journal that is there.
     pub(crate) async fn engine(&self, number: usize, after_event: Option<AfterEvent>) -> Engine {
+        let journal = self.journals.borrow().last().expect("there is one from the beginning").clone();
+        self.engine_at(journal, number, after_event).await
+    }
+
+    async fn engine_at(&self, journal: PathBuf, number: usize, after_event: Option<AfterEvent>) -> Engine {
         let options = Options {
-            database: Database::Sqlite(self.journal.to_owned()),
+            database: Database::Sqlite(journal),
             owner: OWNER.parse().unwrap(),
             clock: self.stage.clone(),
             providers: Arc::new(self.directory(number)),
             pace: 1,
             worker: format!("p{number}"),
-            readiness: None,
+            readiness: Some(Arc::new(Watch { stage: self.stage.clone() })),
             notice: None,
             after_event,
         };
@@ -235,18 +300,18 @@ impl World<'_> {
             sends_again: self.sabotage == Sabotage::SendsAgain,
             trace: self.trace.clone(),
         };
-        Directory { wire: Arc::new(wire), stage: self.stage.clone(), is_blind: self.sabotage == Sabotage::Blind }
+        Directory { wire: Arc::new(wire), stage: self.stage.clone(), sabotage: self.sabotage }
     }
 
-    /// A server of somebody else in the first cloud.
-    async fn neighbour(&self) -> InstanceId {
+    /// A server with this owner's tag in the first cloud, which no journal knows.
+    async fn server_of(&self, owner: &str, name: &str) -> InstanceId {
         let cloud = self.plan.clouds[0];
         let placement = &self.ground.placements[cloud][0];
         let order = CreateOrder {
-            token: "t00000000000000000000000000"[..26].parse().unwrap(),
+            token: format!("{:0<26}", &name[..1]).parse().unwrap(),
             again: false,
-            owner: NEIGHBOUR.parse::<OwnerId>().unwrap(),
-            names: vec!["neighbour".to_owned()],
+            owner: owner.parse::<OwnerId>().unwrap(),
+            names: vec![name.to_owned()],
             spec: capsule_core::InstanceSpec {
                 plan: placement.plan.clone(),
                 region: placement.region.clone(),
@@ -275,17 +340,30 @@ impl World<'_> {
         }
     }
 
-    /// Deletes everything: nothing that costs money may be left then.
+    /// Deletes everything that is known: nothing that costs money may be left then.
     async fn wipe(&self, engine: &Engine, neighbour: &InstanceId) -> Vec<String> {
         let mut violations = Vec::new();
         for record in engine.inventory().await.unwrap() {
-            let destroyed = self.with_journal(engine, engine.destroy(&record.id, &Silent)).await;
-            match destroyed.map(|outcome| outcome.finish) {
-                Ok(Finish::Done) => {}
-                other => violations.push(format!("{} cannot be deleted: {other:?}", record.id)),
-            }
+            violations.extend(self.delete(engine, &record.id).await);
         }
         self.stage.advance(Duration::from_secs(24 * 3600));
+        // Without a server that nobody knows, and with the journal that made them all, nothing else is left.
+        let is_whole = !self.plan.stray && self.plan.loss.is_none();
+        if !is_whole {
+            let surveys = self.surveys(engine).await;
+            violations.extend(check::unknown(&self.sim.ledger().unwrap(), &surveys));
+            for orphan in surveys.iter().flat_map(|survey| &survey.orphans) {
+                violations.extend(self.delete(engine, &orphan.id).await);
+            }
+            self.stage.advance(Duration::from_secs(24 * 3600));
+            for survey in self.surveys(engine).await {
+                for leftover in survey.leftovers.into_iter().flatten() {
+                    if let Err(error) = self.with_journal(engine, engine.remove_leftover(&leftover)).await {
+                        violations.push(format!("{} cannot be removed: {error}", leftover.id));
+                    }
+                }
+            }
+        }
         let ledger = self.sim.ledger().unwrap();
         for left in ledger.living() {
             if left.id != neighbour.native && !left.mentions(NEIGHBOUR) {
@@ -297,6 +375,42 @@ impl World<'_> {
             violations.push(format!("{neighbour} is somebody else's and was deleted."));
         }
         violations
+    }
+
+    async fn delete(&self, engine: &Engine, id: &InstanceId) -> Option<String> {
+        let destroyed = self.with_journal(engine, engine.destroy(id, &Silent)).await;
+        match destroyed.map(|outcome| outcome.finish) {
+            Ok(Finish::Done) => None,
+            // What the inventory still had may have gone before.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            other => Some(format!("{id} cannot be deleted: {other:?}")),
+        }
+    }
+
+    /// What every provider shows of ours, while nothing goes wrong.
+    pub(crate) async fn surveys(&self, engine: &Engine) -> Vec<Survey> {
+        let mut surveys = Vec::new();
+        let clouds: BTreeSet<&str> = self.plan.clouds.iter().copied().collect();
+        for cloud in clouds {
+            surveys.push(self.with_journal(engine, engine.survey(&cloud.into())).await.expect("nothing goes wrong"));
+        }
+        surveys
+    }
+
+    /// Whether its provider shows a server, such as one that failed there.
+    pub(crate) async fn shows(&self, id: &InstanceId) -> bool {
+        let directory = self.directory(100);
+        let shown = async { directory.provider(&id.provider).await?.get(id).await };
+        self.alone(shown).await.expect("nothing goes wrong").is_some()
+    }
+
+    pub(crate) fn findings(&self) -> MutexGuard<'_, Vec<Finding>> {
+        self.findings.lock().unwrap()
+    }
+
+    /// Which of the journals is there.
+    pub(crate) fn journal(&self) -> usize {
+        self.journals.borrow().len() - 1
     }
 
     /// Carries something out that asks the journal and waits for times.
@@ -315,8 +429,10 @@ impl World<'_> {
         }
     }
 
-    pub(crate) fn placements(&self, cloud: &str) -> &[Placement] {
-        &self.ground.placements[cloud]
+    /// What was quoted for a plan.
+    pub(crate) fn placement(&self, cloud: &str, plan: &str) -> Option<&Placement> {
+        let all = self.ground.placements[cloud].iter().chain(self.ground.metal.get(cloud));
+        all.into_iter().find(|placement| placement.plan == plan)
     }
 
     fn say(&self, process: usize, what: &str) {
@@ -330,145 +446,4 @@ impl World<'_> {
 fn struck(fault: &capsule_sim::Fault) -> usize {
     let struck = fault.seen.saturating_sub(fault.skip);
     usize::try_from(fault.times.map_or(struck, |times| struck.min(times))).unwrap()
-}
-
-async fn obey(engine: &Engine, order: Order, deploy: Option<DeployRequest>) -> Result<Vec<Outcome>> {
-    let server = |records: Vec<capsule_engine::Record>, n: u64| {
-        let count = records.len() as u64;
-        (count > 0).then(|| records[usize::try_from(n % count).unwrap()].id.clone())
-    };
-    match order {
-        Order::Deploy { .. } => engine.deploy(deploy.expect("it was put together"), &Silent).await,
-        Order::Delete(n) => match server(engine.inventory().await?, n) {
-            Some(id) => engine.destroy(&id, &Silent).await.map(|outcome| vec![outcome]),
-            None => Ok(vec![]),
-        },
-        Order::Power(n, to) => match server(engine.inventory().await?, n) {
-            Some(id) => engine.power(&id, to, Wait::Running, &Silent).await.map(|outcome| vec![outcome]),
-            None => Ok(vec![]),
-        },
-        Order::Resume => engine.resume(None, &Silent).await,
-    }
-}
-
-/// The way of one process to the clouds: others may go first, and it may be killed, on either side of each request.
-#[derive(Debug)]
-struct Wire {
-    way: Arc<dyn Transport>,
-    stage: Arc<Stage>,
-    number: usize,
-    sends_again: bool,
-    trace: Option<Arc<Mutex<Vec<String>>>>,
-}
-
-#[async_trait]
-impl Transport for Wire {
-    async fn send(&self, request: http::Request<Bytes>) -> std::result::Result<http::Response<ByteStream>, SendError> {
-        self.stage.turn().await;
-        let what = format!("{} {}", request.method(), request.uri());
-        let again = (self.sends_again && request.method() == http::Method::POST).then(|| request.clone());
-        let mut answer = self.way.send(request).await;
-        if let Some(request) = again
-            && answer.as_ref().map_or(true, |answer| answer.status().is_server_error())
-        {
-            answer = self.way.send(request).await;
-        }
-        if let Some(trace) = &self.trace {
-            let came = match &answer {
-                Ok(answer) => answer.status().to_string(),
-                Err(error) => error.message.clone(),
-            };
-            trace.lock().unwrap().push(format!("{} p{} {what} -> {came}", self.stage.now(), self.number));
-        }
-        self.stage.turn().await;
-        answer
-    }
-}
-
-/// The drivers of one process.
-struct Directory {
-    wire: Arc<Wire>,
-    stage: Arc<Stage>,
-    is_blind: bool,
-}
-
-/// The settings of a driver, narrowed to one region so that a list is one request.
-pub(crate) fn settings(id: &str) -> Settings {
-    let values = capsule_sim::credentials(id)
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), SettingValue { value: value.into(), source: "the simulator".to_owned() }));
-    let regions: &[&str] = match id {
-        "aws" => &["us-east-1"],
-        "scaleway" => &["fr-par-1"],
-        _ => &[],
-    };
-    let regions = regions.iter().map(|region| (*region).to_owned()).collect();
-    Settings { values: values.collect(), regions, force_retired: true, ..Settings::default() }
-}
-
-#[async_trait]
-impl Providers for Directory {
-    async fn provider(&self, id: &ProviderId) -> Result<Arc<dyn Provider>> {
-        let connect = Connect {
-            settings: settings(id.as_str()),
-            transport: self.wire.clone(),
-            clock: self.stage.clone(),
-            ledgers: Ledgers::default(),
-        };
-        let driver = (capsule_providers::find(id.as_str())?.connect)(connect).await?;
-        Ok(if self.is_blind { Arc::new(Blind(driver)) } else { driver })
-    }
-}
-
-/// A driver that finds nothing by its token.
-#[derive(Debug)]
-struct Blind(Arc<dyn Provider>);
-
-#[async_trait]
-impl Provider for Blind {
-    fn descriptor(&self) -> &'static Descriptor {
-        self.0.descriptor()
-    }
-    fn capabilities(&self) -> &'static Capabilities {
-        self.0.capabilities()
-    }
-    async fn verify(&self) -> Result<Account> {
-        self.0.verify().await
-    }
-    async fn catalog(&self) -> Result<Catalog> {
-        self.0.catalog().await
-    }
-    fn check(&self, order: &CreateOrder) -> Result<()> {
-        self.0.check(order)
-    }
-    async fn create(&self, order: &CreateOrder) -> Result<Vec<Instance>> {
-        self.0.create(order).await
-    }
-    async fn get(&self, id: &InstanceId) -> Result<Option<Instance>> {
-        self.0.get(id).await
-    }
-    async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
-        if scope.token().is_some() { Ok(vec![]) } else { self.0.list(scope).await }
-    }
-    async fn power(&self, id: &InstanceId, to: Power) -> Result<()> {
-        self.0.power(id, to).await
-    }
-    async fn delete(&self, id: &InstanceId) -> Result<()> {
-        self.0.delete(id).await
-    }
-    fn leftovers(&self) -> Option<&dyn Leftovers> {
-        self.0.leftovers()
-    }
-
-    fn statements(&self) -> Option<&dyn Statements> {
-        self.0.statements()
-    }
-
-    fn own_loader(&self) -> Option<&dyn OwnLoader> {
-        self.0.own_loader()
-    }
-
-    fn marking(&self) -> Option<&dyn Marking> {
-        self.0.marking()
-    }
 }
