@@ -246,6 +246,17 @@ impl Error {
     }
 }
 
+/// What asked for the end of a thing: where it is missing, that has come.
+///
+/// # Errors
+/// Every other one.
+pub fn missing_is_ok(answered: Result<()>) -> Result<()> {
+    match answered {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        answered => answered,
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)

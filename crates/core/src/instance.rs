@@ -80,6 +80,11 @@ impl InstanceId {
         InstanceId { provider: provider.into(), region: region.into(), native: native.into() }
     }
 
+    /// The id of a thing that belongs to an account or a project, and to no region.
+    pub fn global(provider: impl Into<ProviderId>, native: impl Into<String>) -> Self {
+        InstanceId::new(provider, "global", native)
+    }
+
     /// What to say of a server that has to be there and is not, by the look that told.
     pub fn not_there(&self, operation: &'static str) -> Error {
         Error::new(ErrorKind::NotFound, format!("There is no server {self}."))

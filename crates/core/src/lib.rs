@@ -25,7 +25,7 @@ pub mod tariff;
 
 pub use catalog::{Architecture, Catalog, Gpu, Image, Offer, Plan, PlanKind, Region, Stock};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{Effect, Error, ErrorKind, Result, Retry};
+pub use error::{Effect, Error, ErrorKind, Result, Retry, missing_is_ok};
 pub use instance::{
     Addresses, Bodied, Instance, InstanceId, InstanceSpec, InstanceStatus, Order, OwnerId, Place, Power, ProviderId,
     RawBody, Scope, SshKey, Token,

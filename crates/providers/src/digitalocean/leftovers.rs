@@ -4,19 +4,18 @@
 //! being made.
 
 use async_trait::async_trait;
-use capsule_core::{Error, ErrorKind, InstanceId, Leftover, LeftoverKind, Leftovers, MadeFor, OwnerId, Result};
+use capsule_core::{
+    Error, ErrorKind, InstanceId, Leftover, LeftoverKind, Leftovers, MadeFor, OwnerId, Result, missing_is_ok,
+};
 use futures_util::future::try_join;
 
 use super::{DESCRIPTOR, DigitalOcean, convert};
-
-/// Keys and tags belong to the account.
-const PLACE: &str = "global";
 
 #[async_trait]
 impl Leftovers for DigitalOcean {
     async fn leftovers(&self, owner: &OwnerId) -> Result<Vec<Leftover>> {
         let (keys, tags) = try_join(self.api.keys(), self.api.tags()).await?;
-        let id = |native: String| InstanceId::new(DESCRIPTOR.id.clone(), PLACE, native);
+        let id = |native: String| InstanceId::global(&DESCRIPTOR.id, native);
         let keys =
             keys.into_iter().filter_map(|key| Leftover::key(id(key.id.to_string()), &key.name, &key.public_key, owner));
         let tags = tags.into_iter().filter(convert::is_free).filter_map(|tag| {
@@ -43,9 +42,6 @@ impl Leftovers for DigitalOcean {
             },
             _ => Err(leftover.unknown()),
         };
-        match removed {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        }
+        missing_is_ok(removed)
     }
 }

@@ -16,7 +16,7 @@ use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     Leftovers, Lifecycle, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey,
-    RawBody, Result, Retry, Scope, Setting, Settings, SshKey, Statements,
+    RawBody, Result, Retry, Scope, Setting, Settings, SshKey, Statements, missing_is_ok,
 };
 use futures_util::future::{join, try_join, try_join_all, try_join3};
 use secrecy::ExposeSecret;
@@ -299,10 +299,7 @@ impl Provider for DigitalOcean {
     }
 
     async fn delete(&self, id: &InstanceId) -> Result<()> {
-        match self.api.delete_droplet(convert::droplet_id(id)?).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            answered => answered,
-        }
+        missing_is_ok(self.api.delete_droplet(convert::droplet_id(id)?).await)
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {

@@ -1,18 +1,15 @@
-//! Keys that no server needs any more: all that create makes beside servers here.
+//! Keys that no server needs any more, which belong to the project: all that create makes beside servers here.
 
 use async_trait::async_trait;
-use capsule_core::{ErrorKind, InstanceId, Leftover, LeftoverKind, Leftovers, OwnerId, Result};
+use capsule_core::{InstanceId, Leftover, LeftoverKind, Leftovers, OwnerId, Result, missing_is_ok};
 
 use super::{DESCRIPTOR, Equinix, api};
-
-/// Keys belong to the project.
-const PLACE: &str = "global";
 
 #[async_trait]
 impl Leftovers for Equinix {
     async fn leftovers(&self, owner: &OwnerId) -> Result<Vec<Leftover>> {
         let one = |key: api::Key| {
-            let id = InstanceId::new(DESCRIPTOR.id.clone(), PLACE, key.id);
+            let id = InstanceId::global(&DESCRIPTOR.id, key.id);
             Leftover::key(id, &key.label, &key.key, owner)
         };
         Ok(self.api.keys().await?.into_iter().filter_map(one).collect())
@@ -25,9 +22,6 @@ impl Leftovers for Equinix {
         let native = leftover.id.native.as_str();
         let removed = self.api.delete_key(native).await;
         self.keys.lock().await.clear();
-        match removed {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        }
+        missing_is_ok(removed)
     }
 }

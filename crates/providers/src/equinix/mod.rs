@@ -16,7 +16,7 @@ use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     Leftovers, Lifecycle, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey, Result,
-    Scope, Setting, SshKey, Statements,
+    Scope, Setting, SshKey, Statements, missing_is_ok,
 };
 use futures_util::future::{try_join_all, try_join4};
 use http::HeaderName;
@@ -229,10 +229,7 @@ impl Provider for Equinix {
     }
 
     async fn delete(&self, id: &InstanceId) -> Result<()> {
-        match self.api.delete_device(convert::device_id(id)?).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            answered => answered,
-        }
+        missing_is_ok(self.api.delete_device(convert::device_id(id)?).await)
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {

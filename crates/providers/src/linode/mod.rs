@@ -15,7 +15,7 @@ use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
-    Settings, Statements,
+    Settings, Statements, missing_is_ok,
 };
 use futures_util::future::try_join4;
 use secrecy::{ExposeSecret, SecretString};
@@ -221,10 +221,7 @@ impl Provider for Linode {
     }
 
     async fn delete(&self, id: &InstanceId) -> Result<()> {
-        match self.api.delete(convert::linode_id(id)?).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            answered => answered,
-        }
+        missing_is_ok(self.api.delete(convert::linode_id(id)?).await)
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {

@@ -54,7 +54,7 @@ impl Scaleway {
             return Ok(Vec::new());
         }
         let one = |key: api::SshKey| {
-            let id = InstanceId::new(DESCRIPTOR.id.clone(), "global", key.id);
+            let id = InstanceId::global(&DESCRIPTOR.id, key.id);
             Leftover::key(id, key.name.as_deref()?, &key.public_key, owner)
         };
         Ok(keys.into_iter().filter_map(one).collect())

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use capsule_core::{Error, ErrorKind, InstanceId, InstanceStatus, Result, Retry};
+use capsule_core::{Error, ErrorKind, InstanceId, InstanceStatus, Result, Retry, missing_is_ok};
 use futures_util::future::try_join_all;
 
 use super::api::BlockVolume;
@@ -61,10 +61,7 @@ impl Scaleway {
     async fn mark_volume(&self, seen: &Seen) -> Result<()> {
         let Some(root) = &seen.root else { return Ok(()) };
         let id = &seen.instance.id;
-        match self.api.tag_volume(&id.region, root, &[convert::volume_tag(id)?]).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            answered => answered,
-        }
+        missing_is_ok(self.api.tag_volume(&id.region, root, &[convert::volume_tag(id)?]).await)
     }
 
     /// Deletes what carries the mark of a server that is gone.

@@ -16,7 +16,7 @@ use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
     Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
     InstanceStatus, Leftovers, Lifecycle, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId,
-    PublicKey, RawBody, Result, Scope, Setting, SshKey, Statements,
+    PublicKey, RawBody, Result, Scope, Setting, SshKey, Statements, missing_is_ok,
 };
 use futures_util::future::{try_join, try_join_all, try_join4};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -270,10 +270,7 @@ impl Provider for Vultr {
 
     async fn delete(&self, id: &InstanceId) -> Result<()> {
         let (kind, uuid) = convert::locate(id)?;
-        match self.api.delete_server(kind, uuid).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            answered => answered,
-        }
+        missing_is_ok(self.api.delete_server(kind, uuid).await)
     }
 
     fn leftovers(&self) -> Option<&dyn Leftovers> {
