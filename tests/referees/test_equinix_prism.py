@@ -49,6 +49,21 @@ def left_key(answer):
     answer["ssh_keys"][0].update(id=ID.split("/")[2], label=f"capsule-{OWNER}", key=KEY)
 
 
+def paid_for(answer):
+    answer["organization"] = {"href": f"/metal/v1/organizations/{PROJECT}"}
+
+
+def written(answer):
+    # The amounts that Prism makes up are more than there is money.
+    (invoice,) = answer["invoices"]
+    invoice.update(amount=1.5, created_on="2019-09-01")
+    for item in invoice["items"]:
+        item.update(amount=1.25, start_date="2019-08-01", end_date="2019-08-31")
+
+
+INVOICED = [(on("GET /projects/{id}"), paid_for), (on("GET /organizations/{id}/invoices"), written)]
+
+
 CALLS = {
     "verify": ("verify", {}, []),
     "catalog": ("catalog", {}, []),
@@ -67,6 +82,7 @@ CALLS = {
     "leftovers": ("remove_leftovers", {"owner": OWNER}, [(on("GET /projects/{id}/ssh-keys"), left_key)]),
     "statement": ("statement", {}, [(on("GET /projects/{id}/usages"), counted)]),
     "mark": ("mark", {"id": ID, "owner": OWNER}, []),
+    "invoiced": ("invoiced", {"month": "2019-08-01"}, INVOICED),
 }
 
 
@@ -98,6 +114,7 @@ REACHED_BY = {
     "GET /projects/{id}": CALLS["verify"],
     "GET /projects/{id}/plans": CALLS["catalog"],
     "GET /projects/{id}/usages": CALLS["statement"],
+    "GET /organizations/{id}/invoices": CALLS["invoiced"],
     "GET /locations/metros": CALLS["catalog"],
     "GET /operating-systems": CALLS["catalog"],
     "GET /capacity/metros": CALLS["catalog"],

@@ -12,7 +12,7 @@ PROVIDER = "hivelocity"
 BASE, SETTINGS = "", {"api_key": "not-a-real-key"}
 ID = "hivelocity/NYC1/41007"
 # How many calls the driver's api.rs writes; the five of a collection of servers stand for two operations each.
-CALLS_IN_THE_DRIVER = 22
+CALLS_IN_THE_DRIVER = 24
 
 
 def order(names, **changes):
@@ -47,11 +47,18 @@ OFF = state(spsStatus="IN_USE", powerStatus="OFF", hasCancellation=False, isRelo
 
 # Every call of the trait, in every state that makes the driver send something else.
 LEFT = [(on("GET /ssh_key/"), lambda answer: answer[0].update(name=f"capsule-{OWNER}", publicKey=KEY))]
+
+
+def written(answer):
+    answer[0].update(created=1704067200)
+
+
 CALLS = {
     "verify": ("verify", {}, [], []),
     "catalog": ("catalog", {}, [], []),
     "list": ("list", {"scope": "all"}, [], []),
     "statement": ("statement", {}, [], []),
+    "invoiced": ("invoiced", {"month": "2023-12-01"}, [], [(on("GET /invoice/"), written)]),
     "list by owner": ("list", {"scope": {"owner": OWNER}}, [], []),
     "list by token": ("list", {"scope": {"token": TOKEN}}, [], PAST),
     "get": ("get", {"id": ID}, [], []),
@@ -104,6 +111,8 @@ REACHED_BY = {
     "GET /profile/basic": CALLS["verify"],
     "GET /invoice/unpaid": CALLS["statement"],
     "GET /credit/total": CALLS["statement"],
+    "GET /invoice/": CALLS["invoiced"],
+    "GET /invoice/{invoiceId}/details": CALLS["invoiced"],
     "GET /inventory/product": CALLS["catalog"],
     "GET /inventory/locations": CALLS["catalog"],
     "GET /product/{productId}/operating-systems": CALLS["catalog"],

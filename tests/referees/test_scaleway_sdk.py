@@ -182,6 +182,8 @@ def test_what_was_consumed_is_read_by_the_sdk(sandbox, wait_until):
     server = consumed()[TYPE]
     assert (server.project_id, server.unit, server.billed_quantity) == (PROJECT, "hour", "1")
     assert (server.value.currency_code, server.value.units, server.value.nanos) == ("EUR", 0, 8_800_000)
+    # No month has ended yet.
+    assert scw.billing.list_invoices_all() == []
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ CALLS = {
     "catalog": ("catalog", {}, []),
     "list": ("list", {"scope": "all"}, []),
     "statement": ("statement", {}, []),
+    "invoiced": ("invoiced", {"month": "2021-09-01"}, []),
     "list by token": ("list", {"scope": {"token": TOKEN}}, []),
     "list two pages": ("list", {"scope": {"owner": OWNER}}, [(is_first_page, first_of_two)]),
     "get": ("get", {"id": MACHINE}, []),
@@ -95,6 +96,8 @@ def test_a_request_that_breaks_the_description_is_noticed(prism):
 REACHED_BY = {
     "account.get": ("GET /account", "verify"),
     "charges.pending": ("GET /billing/pending-charges", "statement"),
+    "invoices.list": ("GET /billing/invoices", "invoiced"),
+    "invoices.items": ("GET /billing/invoices/{invoice-id}/items", "invoiced"),
     "instances.list": ("GET /instances", "list"),
     "instances.create": ("POST /instances", "create"),
     "instances.get": ("GET /instances/{instance-id}", "get"),

@@ -38,8 +38,9 @@ def posted(prism, path, body, header):
 
 
 def source(provider):
-    """The text of the file in which a driver writes its calls."""
-    return (ROOT / "crates/providers/src" / provider / "api.rs").read_text()
+    """The text of the files in which a driver writes its calls."""
+    folder = ROOT / "crates/providers/src" / provider
+    return "".join((folder / file).read_text() for file in ("api.rs", "invoices.rs"))
 
 
 def written_calls(provider):

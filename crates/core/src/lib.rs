@@ -39,6 +39,6 @@ pub use provider::{
 };
 pub use rates::Rates;
 pub use ssh::PublicKey;
-pub use statement::{Statement, StatementLine, Statements};
+pub use statement::{InvoiceLine, Invoiced, LineKind, Statement, StatementLine, Statements};
 pub use tags::Tags;
 pub use tariff::{Fact, Location, Part, Rate, Tariff, Transfer};

@@ -123,6 +123,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// # Behavior
     /// - `a_statement_grows_with_a_server`
     /// - `a_statement_refuses_a_wrong_key`: [`ErrorKind::Unauthenticated`]
+    /// - `a_month_that_ended_is_invoiced`: its lines come to its total, and one of them is the server's
+    /// - `an_invoice_refuses_a_wrong_key`: [`ErrorKind::Unauthenticated`]
     fn statements(&self) -> Option<&dyn Statements>;
 
     /// The way to let servers start what lies on their own disks; `None` where all of them do so from birth.

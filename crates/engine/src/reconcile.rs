@@ -1,4 +1,4 @@
-//! Our figure beside the vendor's, and what may lie between them.
+//! Our figure beside the vendor's, and what may lie between them: for the time that runs, and for a month that has ended.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,6 +10,10 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::ledger::{Account, month_start};
+
+mod month;
+
+pub use month::{Gap, GapCause, MonthComparison, MonthServer, compare_month};
 
 /// One provider's statement set against the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

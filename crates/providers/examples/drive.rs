@@ -42,16 +42,40 @@ enum Call {
     Capabilities,
     Verify,
     Catalog,
-    Create { order: Box<Order> },
-    Get { id: InstanceId },
-    List { scope: Which },
-    Power { id: InstanceId, to: Power },
-    Delete { id: InstanceId },
-    Leftovers { owner: OwnerId },
-    RemoveLeftovers { owner: OwnerId },
+    Create {
+        order: Box<Order>,
+    },
+    Get {
+        id: InstanceId,
+    },
+    List {
+        scope: Which,
+    },
+    Power {
+        id: InstanceId,
+        to: Power,
+    },
+    Delete {
+        id: InstanceId,
+    },
+    Leftovers {
+        owner: OwnerId,
+    },
+    RemoveLeftovers {
+        owner: OwnerId,
+    },
     Statement,
-    StartFromOwnDisk { id: InstanceId },
-    Mark { id: InstanceId, owner: OwnerId },
+    /// What was invoiced for a month, given by its first day.
+    Invoiced {
+        month: jiff::civil::Date,
+    },
+    StartFromOwnDisk {
+        id: InstanceId,
+    },
+    Mark {
+        id: InstanceId,
+        owner: OwnerId,
+    },
 }
 
 #[derive(Deserialize)]
@@ -131,6 +155,10 @@ async fn answer(provider: &dyn Provider, line: &str) -> Result<Value> {
         },
         Call::Statement => match provider.statements() {
             Some(statements) => shown(&statements.statement().await?),
+            None => Ok(Value::Null),
+        },
+        Call::Invoiced { month } => match provider.statements() {
+            Some(statements) => shown(&statements.invoiced(month).await?),
             None => Ok(Value::Null),
         },
         Call::StartFromOwnDisk { id } => match provider.own_loader() {

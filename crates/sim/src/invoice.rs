@@ -53,7 +53,8 @@ pub(crate) enum What {
 pub(crate) struct Charge {
     pub(crate) what: What,
     pub(crate) month: Month,
-    /// The server's name, plan and region.
+    /// The server's id, name, plan and region.
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) plan: String,
     pub(crate) region: String,
@@ -106,6 +107,53 @@ impl View<'_> {
         let machines = self.machines_born_of(account).filter(|machine| machine.born_at <= known);
         let lines = machines.filter_map(|machine| lines(self.dialect(), cloud, machine, known)).flat_map(|(_, l)| l);
         lines.filter(|line| line.month == wanted).collect()
+    }
+
+    /// An invoice for each month that has ended and in which something was charged, the newest first.
+    pub(crate) fn invoices(&self, account: &str) -> Vec<Written> {
+        let Some(cloud) = self.cloud() else { return Vec::new() };
+        let machines = self.machines_born_of(account);
+        let lines = machines.filter_map(|machine| lines(self.dialect(), cloud, machine, self.now()));
+        let mut months: BTreeMap<Month, Vec<Charge>> = BTreeMap::new();
+        for line in lines.flat_map(|(_, lines)| lines).filter(|line| line.month < month(self.now())) {
+            months.entry(line.month).or_default().push(line);
+        }
+        months.into_iter().rev().map(|(month, charges)| Written { month, charges }).collect()
+    }
+
+    /// The invoice with that number.
+    pub(crate) fn invoice(&self, account: &str, number: &str) -> Option<Written> {
+        self.invoices(account).into_iter().find(|invoice| invoice.number().to_string() == number)
+    }
+}
+
+/// The invoice of a month that has ended.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) month: Month,
+    pub(crate) charges: Vec<Charge>,
+}
+
+impl Written {
+    /// `202610` for October 2026.
+    pub(crate) fn number(&self) -> u64 {
+        let (year, month) = self.month;
+        u64::from(year.unsigned_abs()) * 100 + u64::from(month.unsigned_abs())
+    }
+
+    /// `2026-10`
+    pub(crate) fn period(&self) -> String {
+        format!("{:04}-{:02}", self.month.0, self.month.1)
+    }
+
+    /// When it was written: the moment after its month.
+    pub(crate) fn at(&self) -> Timestamp {
+        begins(after_month(self.month))
+    }
+
+    /// What its lines come to, in cents.
+    pub(crate) fn total(&self) -> Decimal {
+        self.charges.iter().map(Charge::cents).sum()
     }
 }
 
@@ -240,6 +288,7 @@ fn lines(
     let line = |what, month: Month, seconds, amount| Charge {
         what,
         month,
+        id: machine.id.clone(),
         name: machine.name.clone(),
         plan: machine.plan.clone(),
         region: machine.region.clone(),

@@ -35,6 +35,9 @@ pub struct Cost {
     /// Asks all that are set up at once. Those whose API does not tell, or whose key may not ask, are named.
     #[arg(long, conflicts_with_all = ["by", "by_tag", "since", "until", "focus", "csv", "csv_days", "html"])]
     reconcile: bool,
+    /// With --reconcile: set a month that has ended beside its invoices, line by line, such as 2026-10
+    #[arg(long, requires = "reconcile", value_name = "MONTH", value_parser = month)]
+    month: Option<Date>,
     /// With --reconcile: ask those too that take money for an answer, such as AWS (0.01 USD)
     #[arg(long, requires = "reconcile")]
     paid_queries: bool,
@@ -81,7 +84,7 @@ enum Key {
 
 pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
     if args.reconcile {
-        return reconcile::run(session, args.paid_queries).await;
+        return reconcile::run(session, args.month, args.paid_queries).await;
     }
     let by = match (&args.by_tag, args.by) {
         (Some(tag), _) => By::Tag(tag.clone()),
@@ -219,6 +222,12 @@ fn bar(part: &Purse, whole: &Purse) -> String {
 
 fn day(text: &str) -> Result<Date, String> {
     text.parse().map_err(|_| format!("`{text}` is not a day such as 2026-11-01"))
+}
+
+/// A month as its first day.
+fn month(text: &str) -> Result<Date, String> {
+    let first = (text.len() == 7).then(|| format!("{text}-01").parse().ok()).flatten();
+    first.ok_or_else(|| format!("`{text}` is not a month such as 2026-10"))
 }
 
 pub(super) fn unsummable(error: capsule_core::MoneyError) -> Error {

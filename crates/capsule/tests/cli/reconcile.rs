@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use capsule_core::{ProviderId, SystemClock};
-use capsule_sim::{Fault, Machine, Options, Sim, What};
+use capsule_core::{Clock, ProviderId, SystemClock};
+use capsule_sim::{Fault, Machine, Options, Sim, State, Timeline, What};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 
 use crate::program::{Program, Run};
@@ -111,6 +113,75 @@ fn a_server_of_somebody_else_explains_the_difference() {
         table.contains("linode: the difference may come from 2 servers on the account that Capsule did not"),
         "{table}"
     );
+}
+
+/// The first moment of the last month that has ended, the moment 100 hours later, and the month as it is typed.
+fn last_month() -> (Timestamp, Timestamp, String) {
+    let today = TimeZone::UTC.to_datetime(SystemClock.now()).date();
+    let month = today.first_of_month().checked_sub(1.month()).unwrap();
+    let start = TimeZone::UTC.to_timestamp(month.into()).unwrap();
+    (start, start + SignedDuration::from_hours(100), month.strftime("%Y-%m").to_string())
+}
+
+#[test]
+fn a_month_that_ended_is_set_beside_its_invoice_line_by_line() {
+    let program = with_a_server_at(&["linode", "digitalocean"]);
+    let (start, later, month) = last_month();
+    // Two that were there for 100 hours of that month, and are still: one of them is then adopted.
+    clouds(&program)
+        .edit(|world| {
+            let machines = &mut world.clouds.get_mut("linode").unwrap().machines;
+            let own = machines.iter().next().unwrap().clone();
+            for (number, name) in [("77", "old"), ("78", "by-hand")] {
+                let mut timeline = Timeline::new(start, State::Running);
+                timeline.then(later, State::Deleting);
+                timeline.then(SystemClock.now() + SignedDuration::from_hours(1), State::Gone);
+                let born = Machine { id: number.into(), name: name.into(), born_at: start, timeline, ..own.clone() };
+                machines.push(Machine { tags: Default::default(), ..born });
+            }
+        })
+        .unwrap();
+    program.run_with(&[FAST], &["--sandbox", "adopt", "old", "--foreign"]).exits(0);
+    let ask = |json: bool| {
+        let format: &[&str] = if json { &["-o", "json"] } else { &[] };
+        let arguments = [&["--sandbox"], format, &["cost", "--reconcile", "--month", &month]].concat();
+        program.run_with(&[FAST], &arguments).exits(0)
+    };
+    let answer = ask(true).json();
+    assert_eq!((&answer["month"], &answer["errors"]), (&json!(month), &json!([])));
+    assert_eq!(answer["untold"][0]["provider"], "aws", "an answer of it costs money");
+    let linode = row(&answer, "linode");
+    // To the month's price each, since a server that is ending is billed until it is gone.
+    let dollars = |amount: &str| json!({ "amount": amount, "currency": "USD" });
+    assert_eq!(linode["invoiced"]["total"], dollars("10"), "{linode:#}");
+    assert_eq!((&linode["ours"], &linode["difference"]), (&dollars("5"), &dollars("5")), "{linode:#}");
+    assert_eq!(linode["servers"], json!([{ "name": "old", "ours": dollars("5"), "invoiced": dollars("5") }]));
+    let plan = linode["invoiced"]["lines"][0]["what"].as_str().unwrap().split(' ').next().unwrap();
+    let stranger = format!("{plan} - by-hand (78)");
+    assert_eq!(linode["gaps"], json!([{ "cause": "others", "amount": dollars("5"), "about": [stranger] }]));
+    // Whoever had nothing in the month says so.
+    let empty = row(&answer, "digitalocean");
+    assert_eq!((&empty["invoiced"]["total"], &empty["gaps"]), (&Value::Null, &json!([])), "{empty:#}");
+
+    let table = ask(false).stdout;
+    for words in [
+        "INVOICED",
+        "linode: 5.00 USD of the difference: other resources, and servers that Capsule did not order or adopt (",
+        "digitalocean: Nothing is invoiced for the month, or not yet.",
+    ] {
+        assert!(table.contains(words), "`{words}` is missing in {table}");
+    }
+}
+
+#[test]
+fn a_month_that_is_none_or_has_not_ended_is_refused() {
+    let program = Program::new();
+    let now = SystemClock.now().strftime("%Y-%m").to_string();
+    let refused = |month: &str| program.run(&["--sandbox", "cost", "--reconcile", "--month", month]).exits(2).stderr;
+    assert!(refused(&now).contains("has not ended, so there is no invoice for it"), "{}", refused(&now));
+    assert!(refused("2026-13").contains("`2026-13` is not a month such as 2026-10"), "{}", refused("2026-13"));
+    assert!(refused("2026-1-1").contains("is not a month"), "{}", refused("2026-1-1"));
+    program.run(&["--sandbox", "cost", "--month", "2026-01"]).exits(2);
 }
 
 #[test]

@@ -239,7 +239,7 @@ pub(super) enum Which<'a> {
 /// The calls.
 #[derive(Debug)]
 pub(super) struct Api {
-    client: Client,
+    pub(super) client: Client,
     /// Whether lists leave the bodies out.
     lean: bool,
 }
@@ -466,7 +466,7 @@ impl Api {
     }
 
     /// All pages of a list, the first one first and the others at once.
-    async fn list<T: Send>(
+    pub(super) async fn list<T: Send>(
         &self,
         what: &str,
         call: Call,
@@ -532,12 +532,12 @@ fn read<'a, I: Deserialize<'a>, T>(body: &'a [u8], turn: impl Fn(I) -> Option<T>
 }
 
 /// Reads a page of which all is wanted.
-fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
+pub(super) fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
     read(body, Some)
 }
 
 /// One page of a list, read.
-struct Page<T> {
+pub(super) struct Page<T> {
     items: Vec<T>,
     skipped: usize,
     total: Option<u64>,
@@ -554,7 +554,9 @@ struct List<I> {
         alias = "sizes",
         alias = "regions",
         alias = "images",
-        alias = "tags"
+        alias = "tags",
+        alias = "invoices",
+        alias = "invoice_items"
     )]
     items: Vec<I>,
     links: Option<Links>,

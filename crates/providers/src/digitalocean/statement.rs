@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capsule_core::{Money, Result, Statement, Statements};
+use capsule_core::{Invoiced, Money, Result, Statement, Statements};
 use futures_util::future::try_join;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -28,6 +28,10 @@ impl Statements for DigitalOcean {
         let asked_at = self.clock.now();
         let (balance, preview) = try_join(self.api.balance(), self.api.invoice_preview()).await?;
         Ok(statement(asked_at, balance, preview))
+    }
+
+    async fn invoiced(&self, month: Date) -> Result<Invoiced> {
+        self.api.invoiced(self.clock.now(), month).await
     }
 }
 

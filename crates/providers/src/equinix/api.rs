@@ -70,6 +70,16 @@ pub(super) struct Address<'a> {
 pub(super) struct Project {
     pub(super) id: String,
     pub(super) name: Option<String>,
+    /// Whose it is: a reference, or more if that is asked for.
+    pub(super) organization: Option<Organization>,
+}
+
+/// Who pays for a project.
+#[derive(Debug, Deserialize)]
+pub(super) struct Organization {
+    pub(super) id: Option<String>,
+    /// `/metal/v1/organizations/{id}`
+    pub(super) href: Option<String>,
 }
 
 /// A plan.
@@ -197,7 +207,7 @@ pub(super) struct Usage {
 #[derive(Debug)]
 pub(super) struct Api {
     client: Client,
-    project: String,
+    pub(super) project: String,
     /// Whether lists leave the bodies out.
     lean: bool,
     /// Whether it is the vendor's own host that is asked, which was switched off.
@@ -214,7 +224,7 @@ impl Api {
     }
 
     /// Every call goes through here: what a host says that was switched off says nothing about a key or a server.
-    async fn send(&self, call: Call) -> Result<Reply> {
+    pub(super) async fn send(&self, call: Call) -> Result<Reply> {
         let answered = self.client.send(call).await;
         if self.switched_off { answered.map_err(convert::of_a_dead_host) } else { answered }
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capsule_core::{Error, ErrorKind, Money, Result, Statement, StatementLine, Statements};
+use capsule_core::{Error, ErrorKind, Invoiced, Money, Result, Statement, StatementLine, Statements};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::{DESCRIPTOR, Equinix, api, billing};
@@ -28,6 +29,10 @@ impl Statements for Equinix {
         let since = asked_at.to_zoned(TimeZone::UTC).date().first_of_month();
         let start = TimeZone::UTC.to_timestamp(since.into()).unwrap_or(asked_at);
         statement(asked_at, self.api.usages(start).await?)
+    }
+
+    async fn invoiced(&self, month: Date) -> Result<Invoiced> {
+        self.api.invoiced(self.clock.now(), month).await
     }
 }
 

@@ -62,6 +62,8 @@ enum Verb {
 pub(super) struct Device {
     pub(super) device_id: u64,
     pub(super) order_id: Option<u64>,
+    /// What invoices name it by.
+    pub(super) service_id: Option<u64>,
     #[serde(default, deserialize_with = "word")]
     pub(super) hostname: Option<String>,
     #[serde(default, deserialize_with = "word")]
@@ -248,7 +250,7 @@ pub(super) struct Credit {
 /// operation's id there.
 #[derive(Debug)]
 pub(super) struct Api {
-    client: Client,
+    pub(super) client: Client,
     /// Whether lists leave the vendor's bodies out.
     lean: bool,
 }

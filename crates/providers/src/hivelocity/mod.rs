@@ -4,6 +4,7 @@ mod api;
 mod billing;
 mod buy;
 mod convert;
+mod invoices;
 mod leftovers;
 mod marking;
 mod offers;

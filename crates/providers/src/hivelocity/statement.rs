@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capsule_core::{Money, Result, Statement, Statements};
+use capsule_core::{Invoiced, Money, Result, Statement, Statements};
 use futures_util::future::try_join;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::{Hivelocity, api, billing};
 
@@ -27,6 +28,10 @@ impl Statements for Hivelocity {
         let asked_at = self.clock.now();
         let (unpaid, credit) = try_join(self.api.unpaid(), self.api.credit()).await?;
         Ok(statement(asked_at, &unpaid, &credit))
+    }
+
+    async fn invoiced(&self, month: Date) -> Result<Invoiced> {
+        self.api.invoiced(self.clock.now(), month).await
     }
 }
 

@@ -73,6 +73,23 @@ pub(super) struct Account {
     pub(super) balance_uninvoiced: Option<Decimal>,
 }
 
+/// The traffic of the running month, in GB: the pool of all regions that have none of their own.
+#[derive(Debug, Deserialize)]
+pub(super) struct Transfer {
+    pub(super) used: Option<u64>,
+    pub(super) quota: Option<u64>,
+    /// Of `used`, beyond `quota`.
+    pub(super) billable: Option<u64>,
+    pub(super) region_transfers: Option<Vec<RegionTransfer>>,
+}
+
+/// The same of a region with a pool of its own.
+#[derive(Debug, Deserialize)]
+pub(super) struct RegionTransfer {
+    pub(super) id: Option<String>,
+    pub(super) billable: Option<u64>,
+}
+
 /// What a restricted user may do.
 #[derive(Debug, Deserialize)]
 pub(super) struct Grants {
@@ -281,6 +298,13 @@ impl Api {
         self.client.send(Call::get("account.get", "/account")).await?.json()
     }
 
+    /// What went over the network in the running month.
+    ///
+    /// <https://techdocs.akamai.com/linode-api/reference/get-transfer>
+    pub(super) async fn transfer(&self) -> Result<Transfer> {
+        self.client.send(Call::get("account.transfer", "/account/transfer")).await?.json()
+    }
+
     /// <https://techdocs.akamai.com/linode-api/reference/get-regions>
     pub(super) async fn regions(&self) -> Result<Vec<Region>> {
         self.list("regions", Call::get("regions.list", "/regions").bucket(LISTS), every).await
@@ -386,7 +410,7 @@ impl Api {
     }
 
     /// All pages of a list, the first one first and the others at once.
-    async fn list<T: Send>(
+    pub(super) async fn list<T: Send>(
         &self,
         what: &str,
         call: Call,
@@ -438,12 +462,12 @@ fn read<'a, I: Deserialize<'a>, T>(body: &'a [u8], turn: impl Fn(I) -> T) -> ser
 }
 
 /// Reads a page of which all is wanted.
-fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
+pub(super) fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
     read(body, |item| item)
 }
 
 /// One page of a list, read.
-struct Page<T> {
+pub(super) struct Page<T> {
     items: Vec<T>,
     last: u64,
     total: u64,

@@ -115,7 +115,7 @@ fn addresses(v4: Vec<String>, v6: Option<String>) -> Addresses {
 }
 
 /// Times are UTC and do not say so; one that does is read as well.
-fn time(text: &str) -> Option<Timestamp> {
+pub(super) fn time(text: &str) -> Option<Timestamp> {
     let zoned = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
     text.parse().ok().or_else(|| Some(zoned()?.timestamp()))
 }

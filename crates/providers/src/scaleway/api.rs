@@ -436,7 +436,7 @@ impl Api {
 
     /// All pages of a list, the first one first and the others at once. The instance API tells the total in a header, the
     /// others in the body; where neither is told, a page that is not full is the last one.
-    async fn list<T: Send>(
+    pub(super) async fn list<T: Send>(
         &self,
         what: &str,
         call: Call,

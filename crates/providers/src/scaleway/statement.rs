@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capsule_core::{Currency, Error, ErrorKind, Money, Result, Statement, StatementLine, Statements};
+use capsule_core::{Currency, Error, ErrorKind, Invoiced, Money, Result, Statement, StatementLine, Statements};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
@@ -29,6 +30,10 @@ impl Statements for Scaleway {
         let month = asked_at.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string();
         statement(asked_at, self.api.consumptions(&self.project, &month).await?)
     }
+
+    async fn invoiced(&self, month: Date) -> Result<Invoiced> {
+        self.api.invoiced(&self.project, self.clock.now(), month).await
+    }
 }
 
 fn statement(asked_at: Timestamp, consumptions: Vec<api::Consumption>) -> Result<Statement> {
@@ -39,18 +44,22 @@ fn statement(asked_at: Timestamp, consumptions: Vec<api::Consumption>) -> Result
     let mut charged = Money::zero(billing::VIRTUAL.currency);
     let mut lines = Vec::with_capacity(consumptions.len());
     for consumption in consumptions {
-        let Some(value) = consumption.value else { continue };
-        let amount = money(&value).ok_or_else(|| unreadable("an amount in it is none".to_owned()))?;
+        let Some(value) = &consumption.value else { continue };
+        let amount = money(value).ok_or_else(|| unreadable("an amount in it is none".to_owned()))?;
         charged = charged.checked_add(amount).map_err(|error| unreadable(error.to_string()))?;
-        let words: Vec<String> = [consumption.resource_name, consumption.product_name].into_iter().flatten().collect();
-        lines.push(StatementLine { what: words.join(", "), amount });
+        lines.push(StatementLine { what: words(consumption), amount });
     }
     let since = Some(asked_at.to_zoned(TimeZone::UTC).date().first_of_month());
     let notes = vec!["The project's consumption of this month without tax, discounts not taken off.".to_owned()];
     Ok(Statement { asked_at, since, charged: Some(charged), balance: None, lines, notes })
 }
 
-fn money(value: &api::Value) -> Option<Money> {
+/// What it was for: the server's name, and what of it.
+pub(super) fn words(consumption: api::Consumption) -> String {
+    [consumption.resource_name, consumption.product_name].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn money(value: &api::Value) -> Option<Money> {
     let currency = match &value.currency_code {
         Some(code) => code.parse::<Currency>().ok()?,
         None => billing::VIRTUAL.currency,

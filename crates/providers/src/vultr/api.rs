@@ -395,7 +395,7 @@ impl Api {
     }
 
     /// All pages of a list. A page's cursor stands in the page before it, so they come one after the other.
-    async fn list<T: Send>(
+    pub(super) async fn list<T: Send>(
         &self,
         what: &str,
         call: Call,
@@ -438,12 +438,12 @@ fn read<'a, I: Deserialize<'a>, T>(body: &'a [u8], turn: impl Fn(I) -> T) -> ser
 }
 
 /// Reads a page of which all is wanted.
-fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
+pub(super) fn every<T: for<'a> Deserialize<'a>>(body: &[u8]) -> serde_json::Result<Page<T>> {
     read(body, |item| item)
 }
 
 /// One page of a list, read.
-struct Page<T> {
+pub(super) struct Page<T> {
     items: Vec<T>,
     total: Option<u64>,
     next: Option<String>,
@@ -459,7 +459,9 @@ struct List<I> {
         alias = "plans_metal",
         alias = "regions",
         alias = "os",
-        alias = "ssh_keys"
+        alias = "ssh_keys",
+        alias = "billing_invoices",
+        alias = "invoice_items"
     )]
     items: Vec<I>,
     meta: Option<Meta>,

@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod invoices;
 mod leftovers;
 mod marking;
 mod statement;

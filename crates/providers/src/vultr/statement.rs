@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use capsule_core::{Money, Result, Statement, StatementLine, Statements};
+use capsule_core::{Invoiced, Money, Result, Statement, StatementLine, Statements};
 use futures_util::future::try_join;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::{Vultr, api, billing};
 
@@ -27,6 +28,10 @@ impl Statements for Vultr {
         let asked_at = self.clock.now();
         let (account, pending) = try_join(self.api.account(), self.api.pending_charges()).await?;
         Ok(statement(asked_at, &account, pending))
+    }
+
+    async fn invoiced(&self, month: Date) -> Result<Invoiced> {
+        self.api.invoiced(self.clock.now(), month).await
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use capsule_core::{
-    Effect, ErrorKind, Instance, InstanceId, InstanceStatus, Leftover, LeftoverKind, MadeFor, Marking, Order, OwnerId,
-    Place, Power, Scope, SshKey, Statement, Token,
+    Effect, ErrorKind, Instance, InstanceId, InstanceStatus, InvoiceLine, Leftover, LeftoverKind, LineKind, MadeFor,
+    Marking, Money, Order, OwnerId, Place, Power, Scope, SshKey, Statement, Token,
 };
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use libtest_mimic::Failed;
 
 use crate::ground::{Attempt, Ground};
@@ -55,6 +57,8 @@ bullets! {
     a_key_of_somebody_else_is_never_left_over,
     a_statement_grows_with_a_server,
     a_statement_refuses_a_wrong_key,
+    a_month_that_ended_is_invoiced,
+    an_invoice_refuses_a_wrong_key,
     a_server_can_start_from_its_own_disk,
     own_disk_may_be_asked_for_twice,
     own_disk_of_a_missing_server_is_not_found,
@@ -544,6 +548,43 @@ async fn a_statement_grows_with_a_server(ground: &Ground) -> Outcome {
 async fn a_statement_refuses_a_wrong_key(ground: &Ground) -> Outcome {
     let statements = ground.stranger.statements().ok_or("there is no way to one")?;
     let Err(error) = statements.statement().await else { return Err("a wrong key is told what is owed".into()) };
+    check!(error.kind() == ErrorKind::Unauthenticated, "a wrong key is {}: {error}", error.kind());
+    Ok(())
+}
+
+/// The first day of the month that it is.
+fn this_month(ground: &Ground) -> Date {
+    TimeZone::UTC.to_datetime(ground.clock.now()).date().first_of_month()
+}
+
+async fn a_month_that_ended_is_invoiced(ground: &Ground) -> Outcome {
+    let statements = ground.provider.statements().ok_or("there is no way to one")?;
+    let early = statements.invoiced(this_month(ground)).await?;
+    check!(early.total.is_none() && early.invoices.is_empty(), "the running month is invoiced: {early:?}");
+    let server = ground.running("invoiced").await?;
+    let month = this_month(ground);
+    ground.clock.sleep(Duration::from_secs(32 * 24 * 3600) + statements.lag()).await;
+    let invoiced = statements.invoiced(month).await?;
+    let total = invoiced.total.ok_or_else(|| format!("nothing is invoiced: {invoiced:?}"))?;
+    check!(invoiced.month == month && total.amount().is_sign_positive(), "{invoiced:?}");
+    let sum = invoiced.lines.iter().try_fold(Money::zero(total.currency()), |sum, line| sum.checked_add(line.amount));
+    check!(sum.as_ref() == Ok(&total), "{total} is invoiced, and the lines come to {sum:?}");
+    let is_its = |line: &InvoiceLine| {
+        line.kind == LineKind::Servers
+            || line.server.as_ref() == Some(&server.id.native)
+            || line.what.split([' ', ',', '[', ']', '(', ')']).any(|word| word == server.name)
+    };
+    check!(invoiced.lines.iter().any(is_its), "no line is of {} ({}): {invoiced:?}", server.name, server.id);
+    let before = month.yesterday().map_err(|error| error.to_string())?.first_of_month();
+    let nothing = statements.invoiced(before).await?;
+    check!(nothing.total.is_none() && nothing.lines.is_empty(), "there was nothing yet to invoice: {nothing:?}");
+    Ok(())
+}
+
+async fn an_invoice_refuses_a_wrong_key(ground: &Ground) -> Outcome {
+    let statements = ground.stranger.statements().ok_or("there is no way to one")?;
+    let month = this_month(ground);
+    let Err(error) = statements.invoiced(month).await else { return Err("a wrong key is shown invoices".into()) };
     check!(error.kind() == ErrorKind::Unauthenticated, "a wrong key is {}: {error}", error.kind());
     Ok(())
 }

@@ -17,7 +17,7 @@ use capsule_core::{Clock, Connect, Error, ErrorKind, Result};
 use serde::Deserialize;
 use url::Url;
 
-pub(super) use self::costs::{Costs, ServiceCost};
+pub(super) use self::costs::{Costs, RecordCost, ServiceCost};
 pub(super) use self::ec2::{Instance, InstanceType, Item, MachineImage, RunInstances, SecurityGroup, Tag};
 pub(super) use self::pricing::PricedProduct;
 use super::convert;

@@ -83,10 +83,16 @@ pub(super) fn get_cost_and_usage(account: &str, view: &View<'_>, request: &Reque
     if asked.metrics.is_empty() || asked.metrics.iter().any(|metric| metric != "UnblendedCost") {
         return bad("Only the metric UnblendedCost is modelled here.");
     }
-    let by_service = match asked.group_by.as_slice() {
-        [] => false,
-        [group] if (group.r#type.as_str(), group.key.as_str()) == ("DIMENSION", "SERVICE") => true,
-        _ => return bad("Only groups by the dimension SERVICE are modelled here."),
+    if asked.group_by.iter().any(|group| group.r#type != "DIMENSION") {
+        return bad("Only groups by dimension are modelled here.");
+    }
+    let keys: Vec<&str> = asked.group_by.iter().map(|group| group.key.as_str()).collect();
+    // All that is charged here is usage: there are no taxes and credits.
+    let (by_service, by_record) = match keys.as_slice() {
+        [] => (false, false),
+        ["SERVICE"] => (true, false),
+        ["SERVICE", "RECORD_TYPE"] => (true, true),
+        _ => return bad("Only groups by SERVICE, and by that and RECORD_TYPE, are modelled here."),
     };
     let only = match asked.filter.and_then(|filter| filter.dimensions) {
         None => None,
@@ -108,8 +114,9 @@ pub(super) fn get_cost_and_usage(account: &str, view: &View<'_>, request: &Reque
         };
         let groups = [What::Server, What::RootDisk, What::PublicIpv4].into_iter();
         let groups = groups.filter(|what| by_service && charges.iter().any(|charge| charge.what == *what));
+        let keys = |what| if by_record { json!([service(what), "Usage"]) } else { json!([service(what)]) };
         let groups: Vec<_> =
-            groups.map(|what| json!({ "Keys": [service(what)], "Metrics": metric(sum(Some(what))) })).collect();
+            groups.map(|what| json!({ "Keys": keys(what), "Metrics": metric(sum(Some(what))) })).collect();
         results.push(json!({
             "TimePeriod": { "Start": at.to_string(), "End": next.to_string() },
             "Total": if by_service { json!({}) } else { metric(sum(None)) },
@@ -118,6 +125,6 @@ pub(super) fn get_cost_and_usage(account: &str, view: &View<'_>, request: &Reque
         }));
         at = next;
     }
-    let groups = if by_service { json!([{ "Type": "DIMENSION", "Key": "SERVICE" }]) } else { json!([]) };
+    let groups: Vec<_> = keys.iter().map(|key| json!({ "Type": "DIMENSION", "Key": key })).collect();
     Ok(json!({ "GroupDefinitions": groups, "ResultsByTime": results, "DimensionValueAttributes": [] }))
 }

@@ -2,7 +2,7 @@
 //! that go with it.
 //!
 //! Modelled: Signature Version 4 with its region and service, instances with client tokens, tags, root and extra volumes,
-//! key pairs, security groups, the default network of each region, images, types, offers, the prices of servers and of their disks, costs by month and service (hours late), paging, dry runs,
+//! key pairs, security groups, the default network of each region, images, types, offers, the prices of servers and of their disks, costs by month, service and kind of record (hours late; usage alone), paging, dry runs,
 //! the vendor's error codes, request throttling for each action and region.
 //!
 //! Not modelled: networks of one's own, network interfaces apart from the first, elastic addresses (there are none),

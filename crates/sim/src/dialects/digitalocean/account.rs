@@ -47,26 +47,6 @@ pub(super) fn balance(_: &Request, account: &Account, view: &mut View<'_>) -> An
     )
 }
 
-/// Nothing was ever written here, so there is the running month alone.
-pub(super) fn invoices(_: &Request, account: &Account, view: &mut View<'_>) -> Answer {
-    let (now, usage) = (time(view.now()), sum(&view.charges(&account.name)));
-    ok(
-        200,
-        &json!({
-            "invoices": [],
-            "invoice_preview": {
-                "invoice_uuid": "00000000-0000-4000-c000-000000000001",
-                "invoice_id": "1",
-                "amount": format!("{usage:.2}"),
-                "invoice_period": &now[..7],
-                "updated_at": now,
-            },
-            "links": {},
-            "meta": { "total": 0 },
-        }),
-    )
-}
-
 fn key_body(key: &Resource) -> Value {
     json!({
         "id": key.id.parse::<u64>().unwrap_or_default(),

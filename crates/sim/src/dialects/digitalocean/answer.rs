@@ -50,6 +50,17 @@ pub(super) fn page<T, R: Serialize>(
     items: impl Iterator<Item = T>,
     render: impl Fn(T) -> R,
 ) -> Answer {
+    page_with(request, name, items, render, &[])
+}
+
+/// The same with what stands beside the list in every page of it.
+pub(super) fn page_with<T, R: Serialize>(
+    request: &Request,
+    name: &'static str,
+    items: impl Iterator<Item = T>,
+    render: impl Fn(T) -> R,
+    beside: &[(&'static str, Value)],
+) -> Answer {
     let number = |key: &str, default: usize| match request.query(key) {
         None => Ok(default),
         Some(text) => match text.parse() {
@@ -82,21 +93,23 @@ pub(super) fn page<T, R: Serialize>(
         pages.insert("last".into(), link(last).into());
     }
     let links = if pages.is_empty() { json!({}) } else { json!({ "pages": pages }) };
-    ok(200, &Page { name, items, links, total })
+    ok(200, &Page { name, items, beside, links, total })
 }
 
 /// `{"droplets": [...], "links": {...}, "meta": {"total": 1}}`
-struct Page<R> {
+struct Page<'a, R> {
     name: &'static str,
     items: Vec<R>,
+    beside: &'a [(&'static str, Value)],
     links: Value,
     total: usize,
 }
 
-impl<R: Serialize> Serialize for Page<R> {
+impl<R: Serialize> Serialize for Page<'_, R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(3))?;
+        let mut map = serializer.serialize_map(Some(3 + self.beside.len()))?;
         map.serialize_entry(self.name, &self.items)?;
+        self.beside.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         map.serialize_entry("links", &self.links)?;
         map.serialize_entry("meta", &json!({ "total": self.total }))?;
         map.end()

@@ -1,7 +1,7 @@
 //! DigitalOcean API v2.
 //!
 //! Modelled: droplets with their actions (power and rename), tags, account, SSH keys, sizes, regions, distribution
-//! images, the balance and the running month's invoice (servers alone; nothing is ever written or paid), paging, the three documented limits. Not modelled: volumes, VPCs, firewalls, snapshots, backups, projects,
+//! images, the balance, the running month's invoice and those of the months before (servers alone, without taxes and credits; nothing is ever paid), paging, the three documented limits. Not modelled: volumes, VPCs, firewalls, snapshots, backups, projects,
 //! and token scopes. Texts of 422 answers are the vendor's as far as they are known.
 
 mod account;
@@ -9,6 +9,7 @@ mod actions;
 mod answer;
 mod catalog;
 mod droplets;
+mod invoices;
 mod tags;
 
 use std::time::Duration;
@@ -50,7 +51,9 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
         ("GET", ["account", "keys", _]) => ("keys.get", account::get_key),
         ("DELETE", ["account", "keys", _]) => ("keys.delete", account::delete_key),
         ("GET", ["customers", "my", "balance"]) => ("balance.get", account::balance),
-        ("GET", ["customers", "my", "invoices"]) => ("invoices.list", account::invoices),
+        ("GET", ["customers", "my", "invoices"]) => ("invoices.list", invoices::list),
+        ("GET", ["customers", "my", "invoices", _]) => ("invoices.items", invoices::items),
+        ("GET", ["customers", "my", "invoices", _, "summary"]) => ("invoices.summary", invoices::summary),
         ("GET", ["sizes"]) => ("sizes.list", catalog::list_sizes),
         ("GET", ["regions"]) => ("regions.list", catalog::list_regions),
         ("GET", ["images"]) => ("images.list", catalog::list_images),

@@ -2,14 +2,15 @@
 //!
 //! Modelled: devices of a project with their power actions, tags, locks, addresses and events of their provisioning, plans
 //! with prices by metro, metros, operating systems, capacity and checks of it, SSH keys of projects and users, the project
-//! itself, `include` for what a device refers to, its usages of the month, and paging. A device that fails stays, as `failed`, until it is deleted.
+//! itself, `include` for what a device refers to, its usages of the month, its organization's invoices of the months before, and paging. A device that fails stays, as `failed`, until it is deleted.
 //! Not modelled: batches, facilities as places to order in, spot instances, reservations, `rescue` and `reinstall`,
-//! addresses and VLANs of a project's own, invoices, and limits, which are not published. Whether an error
+//! addresses and VLANs of a project's own, and limits, which are not published. Whether an error
 //! comes as `error` or in `errors`, and all texts, are invented; the shapes and statuses are the vendor's.
 
 mod answer;
 mod catalog;
 mod devices;
+mod invoices;
 mod keys;
 
 use std::time::Duration;
@@ -47,6 +48,7 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
         ("GET", ["devices", _, "events"]) => ("devices.events", devices::events),
         ("GET", ["projects"]) => ("projects.list", list_projects),
         ("GET", ["projects", _]) => ("projects.get", get_project),
+        ("GET", ["organizations", _, "invoices"]) => ("invoices.list", invoices::list),
         ("GET", ["projects", _, "usages"]) => ("usages.list", list_usages),
         ("GET", ["projects", _, "ssh-keys"]) => ("keys.list", keys::list_of_project),
         ("POST", ["projects", _, "ssh-keys"]) => ("keys.create", keys::create_in_project),
@@ -90,6 +92,7 @@ fn project_body(account: &Account) -> serde_json::Value {
         "tags": [],
         "url": format!("https://console.equinix.com/projects/{id}"),
         "href": format!("/metal/v1/projects/{id}"),
+        "organization": answer::href(&format!("/organizations/{}", invoices::organization(account))),
     })
 }
 

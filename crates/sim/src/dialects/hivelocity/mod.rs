@@ -1,15 +1,16 @@
 //! Hivelocity API v2.
 //!
 //! Modelled: virtual servers and bare metal, one or many in an order, which are shown only when the order is done;
-//! orders, the status view, power, tags, cancellation, inventory, facilities, operating systems, SSH keys, profile, the
+//! orders, the status view, power, tags, cancellation, inventory, facilities, operating systems, SSH keys, profile, invoices of the months before (servers alone, without taxes), the
 //! slash at the end of collections, and the limit of an hour. Not modelled: reinstallation, volumes, snapshots, VLANs,
-//! addresses, ports, invoices beyond the unpaid sum, webhooks, field masks, permissions. The hour is a sliding one here and a fixed one there.
+//! addresses, ports, payments, webhooks, field masks, permissions. The hour is a sliding one here and a fixed one there.
 //! Texts of errors are made up but for one about power; so is what an order's `info` holds.
 
 mod account;
 mod answer;
 mod catalog;
 mod devices;
+mod invoices;
 mod orders;
 
 use std::time::Duration;
@@ -60,7 +61,10 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
         ("GET", ["inventory", "locations"], false) => ("inventory.locations", catalog::locations),
         ("GET", ["product", _, "operating-systems"], false) => ("products.operating_systems", catalog::systems),
         ("GET", ["profile", "basic"], false) => ("profile.get", account::profile),
+        ("GET", ["invoice"], true) => ("invoices.list", invoices::list),
         ("GET", ["invoice", "unpaid"], false) => ("invoices.unpaid", account::unpaid),
+        ("GET", ["invoice", _], false) => ("invoices.get", invoices::get),
+        ("GET", ["invoice", _, "details"], false) => ("invoices.details", invoices::details),
         ("GET", ["credit", "total"], false) => ("credit.total", account::credit),
         ("GET", ["ssh_key"], true) => ("ssh_keys.list", account::keys),
         ("POST", ["ssh_key"], true) => ("ssh_keys.create", account::create_key),

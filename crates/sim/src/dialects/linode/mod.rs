@@ -1,7 +1,7 @@
 //! Linode API v4.
 //!
 //! Modelled: linodes (create, list, get, update, delete, boot, shutdown, reboot), labels unique in an account, one job at a
-//! time, the one configuration profile that each is made with (its kernel decides what the next boot starts), types with prices by region, regions, stock, public images, profile, account, SSH keys, paging, `X-Filter`, the
+//! time, the one configuration profile that each is made with (its kernel decides what the next boot starts), types with prices by region, regions, stock, public images, profile, account, invoices of the months before (servers alone, without taxes), SSH keys, paging, `X-Filter`, the
 //! documented request limits. Not modelled: disks, further profiles, backups, volumes, VPCs, firewalls, interfaces,
 //! placement groups, the account's own images, stackscripts, events, tags as things of their own, grants and scopes. Texts
 //! of refusals are the vendor's as far as they are known.
@@ -11,6 +11,7 @@ mod catalog;
 mod configs;
 mod filter;
 mod instances;
+mod invoices;
 mod profile;
 
 use std::time::Duration;
@@ -50,6 +51,10 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
         ("GET", ["profile"]) => ("profile.get", profile::get),
         ("GET", ["profile", "grants"]) => ("profile.grants", profile::grants),
         ("GET", ["account"]) => ("account.get", profile::account),
+        ("GET", ["account", "transfer"]) => ("account.transfer", invoices::transfer),
+        ("GET", ["account", "invoices"]) => ("invoices.list", invoices::list),
+        ("GET", ["account", "invoices", _]) => ("invoices.get", invoices::get),
+        ("GET", ["account", "invoices", _, "items"]) => ("invoices.items", invoices::items),
         ("GET", ["profile", "sshkeys"]) => ("keys.list", profile::list_keys),
         ("POST", ["profile", "sshkeys"]) => ("keys.create", profile::create_key),
         ("GET", ["profile", "sshkeys", _]) => ("keys.get", profile::get_key),

@@ -1,13 +1,13 @@
-//! Billing v2beta1: what a project consumed.
+//! Billing v2beta1: what a project consumed, and the invoices of the months that have ended.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, bad_argument, counted_page};
+use super::answer::{Answer, bad_argument, counted_page, time, uuid_of};
 use super::project;
-use crate::invoice::{Charge, What};
+use crate::invoice::{Charge, What, begins};
 use crate::wire::Request;
 use crate::world::{Account, View};
 
@@ -43,6 +43,33 @@ fn body(charge: &Charge, account: &Account) -> Value {
         "project_name": account.name,
         "organization_name": account.name,
         "value": money(charge.amount),
+    })
+}
+
+/// In an order of the sim's own: the newest first.
+pub(super) fn invoices(request: &Request, account: &Account, view: &mut View<'_>) -> Answer {
+    counted_page(request, "invoices", view.invoices(&account.name).into_iter(), |invoice| {
+        let total: Decimal = invoice.charges.iter().map(|charge| charge.amount.round_dp(9)).sum();
+        let start = begins(invoice.month);
+        json!({
+            "id": uuid_of(&["invoice", &account.name, &invoice.period()]),
+            "organization_id": project(account),
+            "organization_name": account.name,
+            "start_date": time(start),
+            "stop_date": time(invoice.at()),
+            "billing_period": time(start),
+            "issued_date": time(invoice.at()),
+            "due_date": time(invoice.at()),
+            "total_untaxed": money(total),
+            "total_taxed": money(total),
+            "total_tax": money(Decimal::ZERO),
+            "total_discount": money(Decimal::ZERO),
+            "total_undiscount": money(total),
+            "type": "periodic",
+            "state": "issued",
+            "number": invoice.number(),
+            "seller_name": "SCALEWAY",
+        })
     })
 }
 

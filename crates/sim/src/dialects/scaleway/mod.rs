@@ -1,7 +1,7 @@
 //! Scaleway: Instances v1, and what it needs of Block Storage v1, Marketplace v2 and IAM v1alpha1.
 //!
 //! Modelled: servers in zones with their actions, tags, user-data and root volumes, block volumes as far as they come
-//! from servers, server types with prices and stock, marketplace images, SSH keys of a project, API keys, the running month's consumption of servers (by the vendor's SDK), paging in both
+//! from servers, server types with prices and stock, marketplace images, SSH keys of a project, API keys, the consumption of servers by month and the invoices of the months before (by the vendor's SDK, without taxes), paging in both
 //! styles. A new server lies there stopped, and reads at its first start the user-data that it has then. Ending a server
 //! leaves its block volumes. Not modelled: flexible IPs, security groups, private networks, snapshots, backups, images of
 //! one's own, rescue mode, local volumes (they end with the server), rights of keys, and limits, which are not published.
@@ -62,6 +62,7 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
             _ => return None,
         },
         ("GET", ["billing", "v2beta1", "consumptions"]) => ("consumptions.list", billing::consumptions),
+        ("GET", ["billing", "v2beta1", "invoices"]) => ("invoices.list", billing::invoices),
         ("GET", ["marketplace", "v2", "images"]) => ("images.list", catalog::list_images),
         ("GET", ["marketplace", "v2", "local-images"]) => ("local_images.list", catalog::list_builds),
         ("GET", ["marketplace", "v2", "local-images", _]) => ("local_images.get", catalog::get_build),

@@ -2,13 +2,14 @@
 //!
 //! Modelled: instances and bare metal with label, tags and power, account, SSH keys, plans of both kinds, regions and
 //! their stock, operating systems, paging by cursor, the request limit of an address, and the lock of a server that is
-//! being installed, and pending charges (servers alone). Not modelled: applications, ISO images, snapshots, backups, VPCs, firewalls, blocks, reserved
-//! addresses, invoices, and the address list of a key. The vendor documents no texts of errors: those of locked servers
+//! being installed, pending charges and invoices of the months before (servers alone, without taxes). Not modelled: applications, ISO images, snapshots, backups, VPCs, firewalls, blocks, reserved
+//! addresses, and the address list of a key. The vendor documents no texts of errors: those of locked servers
 //! and of ends already under way are known from reports, the others are made up.
 
 mod account;
 mod answer;
 mod catalog;
+mod invoices;
 mod servers;
 
 use std::time::Duration;
@@ -36,6 +37,9 @@ fn route(request: &Request) -> Option<(&'static str, Handler)> {
     Some(match (method, path) {
         ("GET", ["account"]) => ("account.get", account::get),
         ("GET", ["billing", "pending-charges"]) => ("charges.pending", account::pending),
+        ("GET", ["billing", "invoices"]) => ("invoices.list", invoices::list),
+        ("GET", ["billing", "invoices", _]) => ("invoices.get", invoices::get),
+        ("GET", ["billing", "invoices", _, "items"]) => ("invoices.items", invoices::items),
         ("GET", ["instances"]) => ("instances.list", servers::list),
         ("POST", ["instances"]) => ("instances.create", servers::create),
         ("POST", ["instances", "start"]) => ("instances.start_many", servers::start),
