@@ -235,6 +235,18 @@ async fn tags_can_be_put_on_and_taken_off() {
 }
 
 #[tokio::test]
+async fn a_tag_outlives_its_last_droplet() {
+    let (_, clock, client) = world();
+    let id = client.post("/v2/droplets", order("web", &["born"])).await.json()["droplet"]["id"].to_string();
+    assert_eq!(client.delete(&format!("/v2/droplets/{id}")).await.status, 204);
+    clock.advance(Duration::from_secs(3600));
+    assert_eq!(client.get(&format!("/v2/droplets/{id}")).await.status, 404);
+    assert_eq!(client.get("/v2/tags/born").await.json()["tag"]["resources"]["count"], 0);
+    assert_eq!(client.delete("/v2/tags/born").await.status, 204);
+    assert_eq!(client.get("/v2/tags").await.json()["tags"], json!([]));
+}
+
+#[tokio::test]
 async fn the_catalog_is_real_enough() {
     let (_, _, client) = world();
     let sizes = client.get("/v2/sizes?per_page=200").await;

@@ -122,6 +122,9 @@ pub(super) fn create(request: &Request, account: &Account, view: &mut View<'_>) 
         return Err(invalid("creating this/these droplet(s) will exceed your droplet limit"));
     }
 
+    for word in &words {
+        tags::keep(view, account, word);
+    }
     let (mut droplets, mut links) = (Vec::new(), Vec::new());
     for name in names {
         let id = (500_000_000 + view.number()).to_string();

@@ -18,12 +18,21 @@ pub(super) fn is_tag(tag: &str) -> bool {
     !tag.is_empty() && tag.len() <= 255 && tag.bytes().all(fits)
 }
 
-/// Every tag there is: those made on their own, and those that droplets carry.
+/// Makes a tag that is not there yet. It stays when the last droplet that carries it is gone, until it is deleted.
+pub(super) fn keep(view: &mut View<'_>, account: &Account, name: &str) {
+    let id = id(account, name);
+    if view.resource(&account.name, TAG, &id).is_none() {
+        view.put_resource(TAG, Resource::new(&account.name, id, name, view.now(), json!({})));
+    }
+}
+
+/// Upper and lower case make no difference.
+fn id(account: &Account, name: &str) -> String {
+    format!("{}/{}", account.name, name.to_lowercase())
+}
+
 fn all(view: &View<'_>, account: &Account) -> BTreeSet<String> {
-    let now = view.now();
-    let carried = view.machines(&account.name).filter(|droplet| !droplet.status_at(now).is_over());
-    let carried = carried.flat_map(|droplet| droplet.tags.keys().cloned());
-    view.resources(&account.name, TAG).map(|tag| tag.name.clone()).chain(carried).collect()
+    view.resources(&account.name, TAG).map(|tag| tag.name.clone()).collect()
 }
 
 fn body(request: &Request, view: &View<'_>, account: &Account, name: &str) -> Value {
@@ -66,9 +75,7 @@ pub(super) fn create(request: &Request, account: &Account, view: &mut View<'_>) 
     }
     let asked: Body = request.json().map_err(|_| bad_request("The request body could not be parsed."))?;
     let name = asked.name.filter(|name| is_tag(name)).ok_or_else(|| invalid("Tag name is invalid."))?;
-    let tag =
-        Resource::new(&account.name, format!("{}/{}", account.name, name.to_lowercase()), &name, view.now(), json!({}));
-    view.put_resource(TAG, tag);
+    keep(view, account, &name);
     ok(201, &json!({ "tag": body(request, view, account, &name) }))
 }
 
@@ -83,7 +90,7 @@ pub(super) fn delete(request: &Request, account: &Account, view: &mut View<'_>) 
             droplet.tags.remove(&name);
         }
     }
-    if let Some(tag) = view.resource_mut(&account.name, TAG, &format!("{}/{}", account.name, name.to_lowercase())) {
+    if let Some(tag) = view.resource_mut(&account.name, TAG, &id(account, &name)) {
         tag.gone_at = Some(now);
     }
     Ok(Response::empty(204))
