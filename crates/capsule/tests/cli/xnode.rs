@@ -32,13 +32,28 @@ fn sandbox(program: &Program, args: &[&str]) -> Run {
     program.run_with(&[SPEED], &[&["--sandbox"], args].concat())
 }
 
+/// Time for every stage that has no limit in `args`: on a busy machine minutes pass there before a program gets its turn.
+fn patiently(args: &[&str]) -> Vec<String> {
+    let limited = |stage: &&str| args.iter().any(|arg| arg.starts_with(&format!("{stage}=")));
+    let stages = ["install_started", "kexec", "tls_up", "claimed", "healthy"];
+    let unlimited = stages.iter().filter(|stage| !limited(stage));
+    unlimited.flat_map(|stage| ["--stage-timeout".to_owned(), format!("{stage}=100h")]).collect()
+}
+
+/// Orders an xNode and watches it.
+fn order(program: &Program, speed: (&str, &str), args: &[&str]) -> Run {
+    let patience = patiently(args);
+    let patience: Vec<&str> = patience.iter().map(String::as_str).collect();
+    program.run_with(&[speed], &[&["--sandbox", "deploy", "node"], args, &patience].concat())
+}
+
 /// Deploys an xNode on DigitalOcean, whose create call meets that trouble.
 fn deploy(program: &Program, trouble: Option<&str>, args: &[&str]) -> Run {
     if let Some(trouble) = trouble {
         program.run_with(&[SPEED], &["sandbox", "fault", &format!("digitalocean:droplets.create:{trouble}")]).exits(0);
     }
-    let all = ["deploy", "node", "--provider", "digitalocean", "--min-memory", "4", "--owner", OWNER];
-    sandbox(program, &[&all, args].concat())
+    let all = ["--provider", "digitalocean", "--min-memory", "4", "--owner", OWNER];
+    order(program, SPEED, &[&all, args].concat())
 }
 
 fn stages(outcome: &Value) -> Vec<&str> {
@@ -66,8 +81,8 @@ fn every_provider_carries_an_xnode() {
                 let program = Program::new();
                 let metal: &[&str] = if kind == MachineKind::BareMetal { &["--bare-metal"] } else { &[] };
                 // One of them no longer sells; the simulator goes on.
-                let args = ["-o", "json", "deploy", "node", "--provider", provider, "--min-memory", "4", "--force"];
-                let run = program.run_with(&[FAST], &[&["--sandbox"], &args[..], metal, &["--owner", OWNER]].concat());
+                let args = ["-o", "json", "--provider", provider, "--min-memory", "4", "--owner", OWNER, "--force"];
+                let run = order(&program, FAST, &[&args[..], metal].concat());
                 let outcome = run.exits(0).json()["outcomes"][0].clone();
                 assert_eq!(stages(&outcome).last(), Some(&"healthy"), "{provider} {kind:?}: {outcome}");
                 assert_eq!(program.machines().living, 1, "{provider} {kind:?}");
@@ -178,8 +193,8 @@ fn an_install_that_dies_never_comes_back() {
 /// Deploys an xNode on Linode, whose configuration profiles meet that trouble.
 fn deploy_on_linode(program: &Program, trouble: &str, args: &[&str]) -> Run {
     program.run_with(&[SPEED], &["sandbox", "fault", &format!("linode:configs.{trouble}")]).exits(0);
-    let all = ["deploy", "node", "--provider", "linode", "--min-memory", "4", "--owner", OWNER];
-    sandbox(program, &[&all, args].concat())
+    let all = ["--provider", "linode", "--min-memory", "4", "--owner", OWNER];
+    order(program, SPEED, &[&all, args].concat())
 }
 
 #[test]
@@ -217,18 +232,19 @@ fn a_closed_port_443_is_told_from_outside() {
 #[test]
 fn an_expired_certificate_is_named() {
     let program = Program::new();
-    let run = deploy(&program, Some("expired-certificate"), &[]).exits(1);
+    let run = deploy(&program, Some("expired-certificate"), &["--stage-timeout", "healthy=10m"]).exits(1);
     says(&run, &["shows a certificate that expired at", "clock is wrong"]);
 }
 
 #[test]
 fn an_unclaimed_node_is_an_alarm_and_deleted_unless_kept() {
     let program = Program::new();
-    let run = deploy(&program, Some("unclaimed"), &[]).exits(1);
+    let run = deploy(&program, Some("unclaimed"), &["--stage-timeout", "claimed=10m"]).exits(1);
     says(&run, &["ALARM: `node` is an xNode that nobody owns", "It was deleted"]);
     assert_eq!(program.machines().living, 0);
 
-    let run = deploy(&program, Some("unclaimed"), &["--on-unclaimed", "keep"]).exits(1);
+    let run =
+        deploy(&program, Some("unclaimed"), &["--on-unclaimed", "keep", "--stage-timeout", "claimed=10m"]).exits(1);
     says(&run, &["ALARM", "It is still there and costs money"]);
     assert_eq!(program.machines().living, 1);
     let verified = sandbox(&program, &["verify", "node"]).exits(1);
@@ -259,7 +275,7 @@ fn what_cannot_be_an_xnode_is_refused_before_it_costs() {
     assert_eq!(program.machines().born, 0);
     // With --force it is ordered, and dies of it.
     let forced = ["--force", "--stage-timeout", "tls_up=4m"];
-    let run = sandbox(&program, &[&["deploy", "node"], &small[..], &forced[..]].concat()).exits(1);
+    let run = order(&program, SPEED, &[&small[..], &forced[..]].concat()).exits(1);
     says(&run, &["--force keeps them", "too little memory"]);
 }
 
