@@ -314,7 +314,16 @@ fn check_names(request: &Request, catalogs: &[&Catalog]) -> Result<()> {
             true => "It is sold nowhere; `capsule plans` lists what is.".to_owned(),
             false => format!("It is sold in {}.", regions.join(", ")),
         };
-        return Err(Error::new(ErrorKind::Invalid, format!("`{plan}` is not sold in `{region}`{at}.")).with_hint(hint));
+        // A catalogue may have been narrowed: what it says nothing of may be sold there all the same.
+        let is_covered = catalogs.iter().flat_map(|catalog| &catalog.offers).any(|offer| offer.region == *region);
+        let (message, hint) = match is_covered {
+            true => (format!("`{plan}` is not sold in `{region}`{at}."), hint),
+            false => (
+                format!("Nothing is known to be sold in `{region}`{at}."),
+                format!("`{plan}`: {hint} Where the settings name `regions`, only those are asked for what they sell."),
+            ),
+        };
+        return Err(Error::new(ErrorKind::Invalid, message).with_hint(hint));
     }
     let mut images = catalogs.iter().flat_map(|catalog| &catalog.images);
     if request.native_image.is_none()
