@@ -15,6 +15,8 @@ use crate::state::{Member, Phase, Sent, State, Step};
 
 /// A create call is given up after this; nobody is sending it any more then.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(120);
+/// A vendor carries a call out within this time of its arrival, or not at all.
+const CARRIED_OUT_WITHIN: Duration = Duration::from_secs(120);
 /// So often one placement is tried, then the next one.
 const TRIES: u32 = 5;
 const DELETED: &str = "It was deleted, and its name is free again. Deploy again, or elsewhere.";
@@ -35,6 +37,8 @@ pub(crate) struct Timing {
     pub(crate) ready_within_metal: Duration,
     /// When a create call is given up.
     pub(crate) call_deadline: Duration,
+    /// How long after its arrival a call may still be carried out.
+    pub(crate) carried_out_within: Duration,
 }
 
 impl Timing {
@@ -47,6 +51,7 @@ impl Timing {
             ready_within: capabilities.ready_within,
             ready_within_metal: capabilities.ready_within_metal,
             call_deadline: CALL_DEADLINE / pace,
+            carried_out_within: CARRIED_OUT_WITHIN / pace,
         }
     }
 
@@ -54,9 +59,13 @@ impl Timing {
         if kind == Some(PlanKind::BareMetal) { self.ready_within_metal } else { self.ready_within }
     }
 
-    /// When the outcome of a create call sent at `sent` must be visible, if it has one.
-    pub(crate) fn visible_by(&self, sent: Timestamp) -> Timestamp {
-        later(sent, self.call_deadline + self.list_lag)
+    /// When the outcome of a create call must be visible, if it has one: it was written down at `sent`, and who sent it
+    /// was told at `answered` that it is not known, if that was ever told. It arrived before that, or else while it could be
+    /// sent at all: behind others, or after the vendor had put it off, a call leaves later than it was written down.
+    pub(crate) fn visible_by(&self, sent: Timestamp, answered: Option<Timestamp>) -> Timestamp {
+        let deadline = later(sent, self.call_deadline);
+        let arrived = answered.map_or(deadline, |answered| answered.min(deadline));
+        later(arrived, self.carried_out_within + self.list_lag)
     }
 }
 
@@ -87,6 +96,8 @@ pub(crate) enum Action {
         token: Token,
         /// When it was sent.
         sent: Timestamp,
+        /// When it was told that its outcome is not known.
+        answered: Option<Timestamp>,
         /// How often the placement was tried.
         tries: u32,
     },
@@ -111,7 +122,8 @@ pub(crate) fn next(state: &State, now: Timestamp) -> Action {
             Action::Create { placement: *placement, token: token.clone(), names: state.unmade() }
         }
         Step::Sent { placement, token, tries, at } => {
-            Action::Look { placement: *placement, token: token.clone(), sent: *at, tries: *tries }
+            let answered = state.last_error.as_ref().and(state.unswept.last()).map(|last| last.at);
+            Action::Look { placement: *placement, token: token.clone(), sent: *at, answered, tries: *tries }
         }
         Step::AskPower => match &state.intent {
             Intent::Power { to, .. } => Action::AskPower(*to),

@@ -6,8 +6,9 @@
 //!
 //! # Guarantees
 //! - Nothing is sent before the line that says so is committed; every server carries the token of its line from birth.
-//! - A create call of unknown outcome is not sent again before it can have no outcome any more: its deadline and the
-//!   provider's `list_lag` have passed, and a list begun after that does not show its token.
+//! - A create call of unknown outcome is not sent again before it can have no outcome any more: the time in which a vendor
+//!   carries out what arrived, and its `list_lag`, have passed since the call can have arrived last, and a list begun after
+//!   that does not show its token.
 //! - A name is reserved with the intent, and is free again only when the provider says that its server is gone.
 //! - A worker whose operation was taken over can write nothing more about it.
 //!

@@ -85,7 +85,9 @@ impl<'a> Run<'a> {
                 Action::Finish => self.append(Event::Finished {}).await?,
                 Action::Wait(at) => self.pause_until(at).await,
                 Action::Create { placement, token, names } => self.create(placement, token, names).await?,
-                Action::Look { placement, token, sent, tries } => self.look(placement, &token, sent, tries).await?,
+                Action::Look { placement, token, sent, answered, tries } => {
+                    self.look(placement, &token, (sent, answered), tries).await?
+                }
                 Action::AskPower(to) => self.ask_power(to).await?,
                 Action::Converge(ids) => self.converge(ids).await?,
                 Action::Sweep(sent) => self.sweep(sent).await?,
@@ -136,7 +138,13 @@ impl<'a> Run<'a> {
     }
 
     /// Looks for what a create call of unknown outcome has made.
-    async fn look(&mut self, placement: usize, token: &Token, sent: Timestamp, tries: u32) -> Result<()> {
+    async fn look(
+        &mut self,
+        placement: usize,
+        token: &Token,
+        (sent, answered): (Timestamp, Option<Timestamp>),
+        tries: u32,
+    ) -> Result<()> {
         let Some((provider, place)) = self.held.state.placement(placement).map(|at| (at.provider.clone(), at.place()))
         else {
             return Err(Error::new(
@@ -156,7 +164,7 @@ impl<'a> Run<'a> {
         if !servers.is_empty() || !extras.is_empty() {
             return self.append(Event::Adopted { servers, extras }).await;
         }
-        let visible_by = cloud.timing.visible_by(sent);
+        let visible_by = cloud.timing.visible_by(sent, answered);
         if began >= visible_by {
             let then = flow::after_not_there(&self.held.state, placement, tries, self.inner.clock.now());
             return self.append(Event::NotThere { then }).await;

@@ -19,6 +19,7 @@ fn timing() -> Timing {
         ready_within: Duration::from_secs(600),
         ready_within_metal: Duration::from_secs(3600),
         call_deadline: CALL_DEADLINE,
+        carried_out_within: CARRIED_OUT_WITHIN,
     }
 }
 

@@ -126,6 +126,19 @@ fn what_was_made_late_is_as_young_as_it_is_known() {
     assert_eq!((story.faults, story.servers), (2, 1));
 }
 
+/// A call that was throttled at first arrived a while after the journal's line, and was carried out late by its arrival: that
+/// was looked for from the line on, and so the order was sent again beside what it was about to make.
+#[test]
+fn a_call_that_arrives_late_has_its_time_as_well() {
+    for wait in [30, 55, 59] {
+        let first = Fault::once("linode", "instances.create", What::RateLimit(Some(Duration::from_secs(wait))));
+        let late = Fault { skip: 1, ..Fault::once("linode", "instances.create", What::Late(Duration::from_secs(119))) };
+        let plan = Plan::of("linode", vec![(0, Order::deploy("web"))], vec![first, late]);
+        let story = block_on(&plan, Sabotage::Nothing, true);
+        assert!(story.violations.is_empty(), "{:#?}\n{}", story.violations, story.trace.join("\n"));
+    }
+}
+
 #[test]
 fn without_adoption_there_are_doubles() {
     noticed(Sabotage::Blind, "at one time");
