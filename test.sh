@@ -118,6 +118,10 @@ referees() {
     need dpkg-shlibdeps dpkg-dev
     need ssh openssh-client
     need man man-db
+    # What is packaged is tried by those who read it.
+    need zsh zsh
+    need fish fish
+    need lintian lintian
     say "Programs for the referees"
     cargo build --workspace --all-features --locked --quiet --bins --examples
     say "Referees"

@@ -83,6 +83,7 @@ def test_a_parser_of_hcl_reads_the_imports(capsule):
 def package(tmp_path_factory):
     """The Debian package installed below a folder of its own, by dpkg itself."""
     env = os.environ | {"PATH": f"{TARGET.parent / 'tools' / 'bin'}:{os.environ['PATH']}"}
+    env |= {"DEBFULLNAME": "A Builder", "DEBEMAIL": "builder@example.com"}
     subprocess.run([str(ROOT / "package.sh"), "dev", "built"], env=env, check=True, timeout=600)
     (deb,) = (TARGET.parent / "debian").glob("capsule_*.deb")
     root = tmp_path_factory.mktemp("root")
@@ -123,5 +124,51 @@ def test_bash_completes_a_living_name(package, capsule):
         ["bash", "-c", line, str(script), name], env=env, check=True, capture_output=True, timeout=60, text=True
     )
     assert "web" in ran.stdout.split() and "db.1" in ran.stdout.split(), ran
-    for other in ["usr/share/zsh/vendor-completions/_capsule", "usr/share/fish/vendor_completions.d/capsule.fish"]:
-        assert "CAPSULE_COMPLETE" in (package / other).read_text()
+
+
+def test_zsh_completes_a_living_name_at_the_first_try(package, capsule):
+    """As its own loader does: the file is the body of a function, which is called for the first time."""
+    zsh = program("zsh", "Run `./test.sh referees`, which installs it.")
+    line = (
+        'fpath=("$1"); autoload -Uz _capsule; compdef() { :; }; _describe() { print -l -- "${(P@)3}"; }; '
+        'words=(capsule show ""); CURRENT=3; _capsule'
+    )
+    env = capsule.env | {"PATH": f"{package / 'usr/bin'}:{os.environ['PATH']}"}
+    folder = str(package / "usr/share/zsh/vendor-completions")
+    ran = subprocess.run(
+        [zsh, "-f", "-c", line, "zsh", folder], env=env, check=True, capture_output=True, timeout=60, text=True
+    )
+    shown = [line.split(":")[0] for line in ran.stdout.splitlines()]
+    assert {"web", "db.1", "node"} <= set(shown) and not ran.stderr, ran
+
+
+def test_fish_completes_a_living_name(package, capsule):
+    fish = program("fish", "Run `./test.sh referees`, which installs it.")
+    script = package / "usr/share/fish/vendor_completions.d/capsule.fish"
+    env = capsule.env | {"PATH": f"{package / 'usr/bin'}:{os.environ['PATH']}"}
+    line = f'source {script}; complete -C "capsule show "'
+    ran = subprocess.run(
+        [fish, "--no-config", "-c", line], env=env, check=True, capture_output=True, timeout=60, text=True
+    )
+    shown = dict(line.split("\t", 1) for line in ran.stdout.splitlines() if "\t" in line)
+    assert shown["web"].startswith("digitalocean/") and shown["db.1"].startswith("aws/"), ran
+
+
+def test_manual_pages_are_written_as_the_formatter_wants_them(package):
+    pages = sorted((package / "usr/share/man/man1").glob("*.1.gz"))
+    assert len(pages) > 40
+    env = os.environ | {"LC_ALL": "C.UTF-8"}
+    for page in pages:
+        command = ["man", "--warnings", "--local-file", "--troff-device=utf8", "--ditroff", str(page)]
+        ran = subprocess.run(command, env=env, check=True, capture_output=True, timeout=30)
+        assert not ran.stderr, (page.name, ran.stderr)
+
+
+def test_debians_own_judge_of_packages_finds_nothing(package):
+    (deb,) = (TARGET.parent / "debian").glob("capsule_*.deb")
+    judge = program("lintian", "Run `./test.sh referees`, which installs it.")
+    ran = subprocess.run(
+        [judge, "--no-cfg", "--allow-root", "--fail-on", "error,warning", str(deb)],
+        capture_output=True, timeout=120, text=True,
+    )
+    assert (ran.returncode, ran.stdout) == (0, ""), ran
