@@ -177,7 +177,7 @@ fn wrong_names_are_told_from_wishes_that_nothing_fulfils() {
 #[test]
 fn a_region_that_no_catalogue_covers_is_not_said_to_sell_nothing() {
     let plans = vec![plan("small", 1, 1), plan("large", 8, 8)];
-    let offers = vec![offer("small", "ams", usd(1)), offer("large", "ams", usd(9)), offer("large", "nyc", usd(9))];
+    let offers = [offer("small", "ams", usd(1)), offer("large", "ams", usd(9)), offer("large", "nyc", usd(9))];
     for (offers, message) in [
         (&offers[..], "`small` is not sold in `nyc` at a-cloud."),
         (&offers[..2], "Nothing is known to be sold in `nyc` at a-cloud."),
