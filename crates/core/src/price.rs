@@ -149,6 +149,9 @@ pub struct Extra {
     pub unit: DiskUnit,
     /// Whether it is charged while the server is off.
     pub while_stopped: bool,
+    /// The least time that is charged, for each stretch of it.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub minimum: Duration,
 }
 
 /// An amount, what comes with it, and the rule by which it is charged.
@@ -352,7 +355,7 @@ impl Price {
         for extra in &self.extras {
             let mut seconds: BTreeMap<Date, u64> = BTreeMap::new();
             for (from, to) in if extra.while_stopped { &there[..] } else { &on[..] } {
-                pieces(*from, elapsed(*from, *to), 1, &mut seconds);
+                pieces(*from, elapsed(*from, *to).max(extra.minimum.as_secs()), 1, &mut seconds);
             }
             let total = extra.amount.checked_mul(extra.count)?;
             let shared = |month: u64, seconds: u64| match extra.per {
@@ -406,6 +409,7 @@ impl Extra {
             BillingUnit::Hour => HOUR,
             BillingUnit::Month => Granularity::Month.seconds(),
         };
+        let seconds = seconds.max(self.minimum.as_secs());
         self.amount.checked_mul(self.count)?.checked_mul(seconds)?.checked_div(unit)
     }
 }

@@ -1,6 +1,8 @@
 //! How vendors bill, as data: one [`Tariff`] for each kind of server that a provider sells, in that provider's
 //! `billing.rs`. Vendors change these facts, so each says where it was read and when.
 
+use std::time::Duration;
+
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -128,7 +130,7 @@ impl Tariff {
         let beside = |what, part: &Part, count, unit| match part {
             Part::Apart(rate) => {
                 let Rate { amount, while_stopped, .. } = *rate;
-                rate.per.map(|per| Extra { what, amount, per, count, unit, while_stopped })
+                rate.per.map(|per| Extra { what, amount, per, count, unit, while_stopped, minimum: Duration::ZERO })
             }
             Part::Included | Part::Asked => None,
         };

@@ -88,6 +88,7 @@ fn a_disk_costs_what_the_vendors_example_says() {
         count: 2000,
         unit: DiskUnit::Gib,
         while_stopped: true,
+        minimum: Duration::from_secs(60),
     };
     let hourly = tariff("aws", PlanKind::Virtual).price(money("0", Currency::EUR), BillingUnit::Hour, None, 0);
     let price = Price { extras: vec![disk], ..hourly };

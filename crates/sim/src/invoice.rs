@@ -266,7 +266,8 @@ fn lines(
             "EUR"
         }
         // By the second while it is running, a minute at least from each start: not while it is pending, stopping or
-        // shutting down. The address with it; each disk for as long as it exists, by the second of the month.
+        // shutting down. The address with it; each disk for as long as it exists, a minute at least, by the second of the
+        // month.
         "aws" => {
             let on = stretches(machine, now, |state| matches!(state, State::Running | State::Rebooting));
             parts.push((What::Server, at_rate(each(&on, |stretch| begun(stretch, 1, MINUTE)), hourly)));
@@ -278,7 +279,7 @@ fn lines(
                     let part = Decimal::from(seconds) / Decimal::from(length_of(month));
                     (month, (seconds, gb_month * Decimal::from(gb) * part))
                 };
-                parts.push((What::RootDisk, exactly(stretch).into_iter().map(share).collect()));
+                parts.push((What::RootDisk, begun(stretch, 1, MINUTE).into_iter().map(share).collect()));
             }
             "USD"
         }

@@ -87,6 +87,13 @@ async fn at_provider(session: &Session, engine: &Engine, args: &Adopt) -> Result
             .with_hint("`capsule list` shows those that there are.")
     })?;
     let price = price(session, &instance).await;
+    if let Some(gib) = price.as_ref().and_then(Price::root_disk_gib) {
+        output::note(format!(
+            "{}: its price is with the {gib} GiB of disk that such a server gets unless told otherwise; which disks it \
+             really has is not known, and so not what they cost.",
+            instance.id
+        ));
+    }
     let how = How { name: args.name.clone(), foreign: args.foreign, price, ..How::default() };
     engine.adopt(instance, how).await.map_err(|error| match error.kind() {
         ErrorKind::Forbidden => {

@@ -110,6 +110,7 @@ fn a_stopped_server_costs_by_its_rule_and_its_disk_always() {
         count: 10,
         unit: DiskUnit::Gib,
         while_stopped: true,
+        minimum: Duration::ZERO,
     };
     let address = Extra {
         what: ExtraKind::PublicIpv4,
@@ -118,6 +119,7 @@ fn a_stopped_server_costs_by_its_rule_and_its_disk_always() {
         count: 1,
         unit: DiskUnit::Gib,
         while_stopped: false,
+        minimum: Duration::ZERO,
     };
     let (from, off) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T10:00:00Z"));
     let (on, to) = (at("2026-01-01T20:00:00Z"), at("2026-01-02T00:00:00Z"));
@@ -147,6 +149,7 @@ fn parts_cost_what_the_whole_does() {
         count: 8,
         unit: DiskUnit::Gib,
         while_stopped,
+        minimum: Duration::ZERO,
     };
     let price = Price {
         setup: Some(usd("3")),
@@ -226,4 +229,29 @@ proptest! {
         let expected = usd("0.00001").checked_mul(pieces * granularity.seconds()).unwrap();
         prop_assert_eq!(price.total(&Life::new(from, to)).unwrap().round(20), expected.round(20));
     }
+}
+
+/// "A 60 second minimum": <https://aws.amazon.com/ebs/pricing/>.
+#[test]
+fn a_part_beside_the_plan_may_have_a_least_time_of_its_own() {
+    let disk = Extra {
+        what: ExtraKind::RootDisk,
+        amount: usd("0.0744"),
+        per: BillingUnit::Month,
+        count: 3600,
+        unit: DiskUnit::Gib,
+        while_stopped: true,
+        minimum: Duration::from_secs(60),
+    };
+    let price =
+        Price { amount: usd("0"), extras: vec![disk], rule: rule(Granularity::Second, 60, false), ..by_second() };
+    let (from, short) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:07Z"));
+    // 0.0744 USD times 3600 is 0.0001 USD a second of a month of 31 days.
+    assert_eq!(price.total(&Life::new(from, short)).unwrap(), usd("0.006"));
+    assert_eq!(price.total(&Life::new(from, at("2026-01-01T00:01:40Z"))).unwrap(), usd("0.01"));
+    let (least, most) =
+        (price.for_duration(Duration::from_secs(7)).unwrap(), price.for_duration(Duration::from_secs(60)).unwrap());
+    assert!(least == most && !least.amount().is_zero(), "{least} and {most}");
+    let written = serde_json::to_value(&price).unwrap();
+    assert_eq!(serde_json::from_value::<Price>(written).unwrap(), price);
 }

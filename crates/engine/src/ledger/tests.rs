@@ -206,6 +206,7 @@ fn the_parts_of_a_price_are_told_apart_and_sum_up() {
         count: 1,
         unit: Default::default(),
         while_stopped: true,
+        minimum: Default::default(),
     };
     let price = Price { extras: vec![address], ..price("1", Currency::USD, true) };
     let accounts = [

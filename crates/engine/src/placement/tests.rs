@@ -127,6 +127,22 @@ fn offers_are_ranked_by_price_then_provider_plan_and_region() {
     assert_eq!(ranking.placements[0].image, "img-1");
 }
 
+/// What is charged once weighs little over a long time, and much over a short one.
+#[test]
+fn a_fee_with_the_order_counts_for_as_long_as_the_server_is_wanted() {
+    let fee = price(1, Currency::USD);
+    let fee = Price { setup: Some(money(500, Currency::USD)), ..fee };
+    let plans = vec![plan("fee", 1, 1), plan("plain", 1, 1)];
+    let catalogs = [catalog("a", plans, vec![offer("fee", "ams", Some(fee)), offer("plain", "ams", usd(2))])];
+    let first = |hours: u64| {
+        let duration = Some(std::time::Duration::from_secs(hours * 3600));
+        let chosen = choose(&Request { duration, ..ubuntu() }, &catalogs).unwrap();
+        chosen.placements[0].plan.clone()
+    };
+    // 0.01 USD an hour and 5 USD once are as much as 0.02 USD an hour after 500 hours.
+    assert_eq!((first(499), first(501)), ("plain".to_owned(), "fee".to_owned()));
+}
+
 #[test]
 fn each_wish_narrows_the_choice() {
     let usd = |cents| Some(money(cents, Currency::USD));

@@ -11,6 +11,9 @@ use jiff::civil::Date;
 
 const AS_OF: Date = Date::constant(2026, 8, 1);
 
+/// Disks are charged by the second, and for so long at least: <https://aws.amazon.com/ebs/pricing/>.
+pub(super) const DISK_MINIMUM: Duration = Duration::from_secs(60);
+
 /// Linux instances on shared hardware.
 pub(super) static VIRTUAL: Tariff = tariff(PlanKind::Virtual);
 

@@ -46,6 +46,7 @@ pub(super) fn price(hourly: Money, disk: Money, root_gib: u64) -> Price {
         count: root_gib,
         unit: billing::VIRTUAL.disk_unit,
         while_stopped: true,
+        minimum: billing::DISK_MINIMUM,
     };
     price.extras.insert(0, root);
     price
