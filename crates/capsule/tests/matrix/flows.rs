@@ -75,7 +75,7 @@ impl Flow {
         }
         if self == Flow::Adopt {
             let driver = ground.driver().await;
-            let made = driver.create(&self.order(ground, &placements[0])).await.unwrap();
+            let made = driver.create(&Flow::order(ground, &placements[0])).await.unwrap();
             ground.clock.advance(driver.capabilities().list_lag);
             return (ground.moment(), Some(made[0].id.clone()));
         }
@@ -90,7 +90,7 @@ impl Flow {
     }
 
     /// What another journal once ordered.
-    fn order(self, ground: &Ground, placement: &Placement) -> Order {
+    pub(crate) fn order(ground: &Ground, placement: &Placement) -> Order {
         Order {
             token: Token::random(),
             again: false,

@@ -6,6 +6,7 @@
 mod faults;
 mod flows;
 mod ground;
+mod others;
 mod property;
 
 use std::collections::{BTreeMap, HashMap};
@@ -64,6 +65,18 @@ fn main() -> ExitCode {
                 let shared = shared.get_or_init(|| blocking(share(subject)));
                 let tally = blocking(matrix(subject, flow, shared))?;
                 tallies.lock().unwrap().insert((subject.to_string(), flow.name()), tally);
+                Ok(())
+            }));
+        }
+        for name in ["doubles", "strangers"] {
+            let (shared, tallies) = (shared.clone(), tallies.clone());
+            trials.push(Trial::test(format!("{subject}/{name}"), move || {
+                let shared = shared.get_or_init(|| blocking(share(subject)));
+                let tally = match name {
+                    "doubles" => blocking(others::doubles(subject, shared)),
+                    _ => blocking(others::strangers(subject, shared)),
+                }?;
+                tallies.lock().unwrap().insert((subject.to_string(), name), tally);
                 Ok(())
             }));
         }

@@ -183,6 +183,6 @@ fn quoted(record: &Record, machine: &Machine, placements: &[Placement]) -> Resul
 }
 
 /// Whether that is the machine's id: a vendor with two collections has a word before it.
-fn is(id: &InstanceId, machine: &Machine) -> bool {
+pub(crate) fn is(id: &InstanceId, machine: &Machine) -> bool {
     id.native.ends_with(&machine.id)
 }

@@ -17,9 +17,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, Leftovers,
-    Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope, Setting,
-    Statements,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
+    Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope,
+    Setting, Statements,
 };
 use futures_util::future::{OptionFuture, join, try_join, try_join_all};
 use http::HeaderName;
@@ -218,13 +218,16 @@ impl Provider for Scaleway {
     async fn list(&self, scope: &Scope) -> Result<Vec<Instance>> {
         let zones = scope.regions().unwrap_or_else(|| self.zones.iter().map(|zone| (*zone).to_owned()).collect());
         let found = try_join_all(zones.iter().map(|zone| self.list_zone(zone, scope))).await?;
-        let found: Vec<Seen> = found.into_iter().flatten().collect();
+        let mut found: Vec<Seen> = found.into_iter().flatten().collect();
         if scope.token().is_some() {
             let half = try_join_all(found.iter().map(|seen| self.is_half_made(seen))).await?;
             // Half made is not made: to say so makes the engine send the order again, which then goes on with it. Beside
-            // one that is whole it is a double, to be shown and deleted.
+            // one that is whole it is a double, however old: it can never start, so it is the one to be deleted.
             if half.iter().all(|half| *half) {
                 return Ok(Vec::new());
+            }
+            for (seen, _) in found.iter_mut().zip(half).filter(|(_, half)| *half) {
+                seen.instance.status = InstanceStatus::Failed;
             }
         }
         Ok(found.into_iter().map(|seen| seen.instance).collect())
