@@ -122,14 +122,20 @@ impl Cloud {
 
     /// What carries one of these tokens, each sent to its place, beside the servers that are waited for, by a list begun
     /// after `after`. Where many operations are under way, one list serves them all: none is begun soon after another, so
-    /// that whoever comes to doubt within one interval waits for the same.
-    pub(crate) async fn under(&self, sent: &[(Token, Place)], after: Timestamp) -> Result<Vec<Instance>> {
+    /// that whoever comes to doubt within one interval waits for the same. `even_half` shows as well what is only half made:
+    /// a driver that can go on with it leaves it out of a look by token.
+    pub(crate) async fn under(
+        &self,
+        sent: &[(Token, Place)],
+        after: Timestamp,
+        even_half: bool,
+    ) -> Result<Vec<Instance>> {
         let before = self.begun.load(Ordering::SeqCst);
         let turn = self.turn.lock().await;
         if let Some(shown) = self.shown(sent, before, after) {
             return shown;
         }
-        if let ([(token, place)], true) = (sent, self.busy.load(Ordering::SeqCst) <= FEW) {
+        if let ([(token, place)], true) = (sent, !even_half && self.busy.load(Ordering::SeqCst) <= FEW) {
             drop(turn);
             return self.provider.list(&Scope::TokenIn(token.clone(), place.clone())).await;
         }

@@ -115,10 +115,14 @@ impl<'a> Run<'a> {
         // Counted from the journal's line, as whoever looks for the outcome counts: a process that slept in between
         // sends nothing any more.
         let deadline = later(sent, cloud.timing.call_deadline);
-        let answer = tokio::select! {
-            biased;
-            () = self.inner.clock.until(deadline) => Err(no_answer()),
-            answer = cloud.provider.create(&order) => answer,
+        let answer = if self.inner.clock.now() >= deadline {
+            Err(not_sent())
+        } else {
+            tokio::select! {
+                biased;
+                () = self.inner.clock.until(deadline) => Err(no_answer()),
+                answer = cloud.provider.create(&order) => answer,
+            }
         };
         let event = match answer {
             Ok(instances) => {
@@ -155,7 +159,7 @@ impl<'a> Run<'a> {
         let cloud = self.inner.cloud(&provider).await?;
         self.busy.get_or_insert_with(|| cloud.enter());
         let began = self.inner.clock.now();
-        let found = match self.under(&cloud, &[(token.clone(), place)], began).await {
+        let found = match self.under(&cloud, &[(token.clone(), place)], began, false).await {
             Ok(found) => found,
             Err(error) => return self.bear(error, &cloud).await,
         };
@@ -175,10 +179,16 @@ impl<'a> Run<'a> {
     }
 
     /// What carries one of these tokens by a list begun after `after`, unless the time given is over first.
-    async fn under(&self, cloud: &Cloud, sent: &[(Token, Place)], after: Timestamp) -> Result<Vec<Instance>> {
+    async fn under(
+        &self,
+        cloud: &Cloud,
+        sent: &[(Token, Place)],
+        after: Timestamp,
+        even_half: bool,
+    ) -> Result<Vec<Instance>> {
         tokio::select! {
             biased;
-            found = cloud.under(sent, after) => found,
+            found = cloud.under(sent, after, even_half) => found,
             () = self.inner.clock.until(self.give_up_at.unwrap_or(Timestamp::MAX)) => Err(self.out_of_time()),
         }
     }
@@ -441,7 +451,7 @@ impl<'a> Run<'a> {
 
     /// A last look for doubles: of a call that was thought to be lost and came late, or that came twice on its way.
     async fn sweep(&mut self, sent: Vec<Sent>) -> Result<()> {
-        let mut tokens: BTreeMap<ProviderId, Vec<(Token, Place)>> = BTreeMap::new();
+        let mut tokens: BTreeMap<(ProviderId, bool), Vec<(Token, Place)>> = BTreeMap::new();
         // What was made is known since then, so whatever came with it is there as well.
         // After a doubt it may have come at any time until now.
         let since = match sent.iter().any(|sent| sent.doubted) {
@@ -454,13 +464,14 @@ impl<'a> Run<'a> {
             // What answered under a token that the vendor itself knows is all that there is under it.
             let answered = self.held.state.members.iter().any(|member| member.token.as_ref() == Some(&token));
             if !(answered && cloud.provider.capabilities().idempotent_create) {
-                tokens.entry(placement.provider.clone()).or_default().push((token, placement.place()));
+                // What never answered may have stopped half-way, and nobody goes on with it now.
+                tokens.entry((placement.provider.clone(), !answered)).or_default().push((token, placement.place()));
             }
         }
         let mut extras = Vec::new();
-        for (provider, tokens) in tokens {
+        for ((provider, even_half), tokens) in tokens {
             let cloud = self.inner.cloud(&provider).await?;
-            match self.under(&cloud, &tokens, since).await {
+            match self.under(&cloud, &tokens, since, even_half).await {
                 Ok(found) => extras.extend(flow::match_names(&self.held.state, &found).extras),
                 Err(error) => return self.bear(error, &cloud).await,
             }
@@ -583,6 +594,12 @@ fn words(event: &Event) -> String {
 fn no_answer() -> Error {
     Error::new(ErrorKind::Timeout, "The create call got no answer in time.")
         .with_effect(Effect::Unknown)
+        .with_retry(Retry::Backoff)
+}
+
+/// Its time was over before it left, so it is certain that it never did.
+fn not_sent() -> Error {
+    Error::new(ErrorKind::Timeout, "The create call's time was over before its turn came, and it was not sent.")
         .with_retry(Retry::Backoff)
 }
 

@@ -258,8 +258,9 @@ impl State {
             }
             (Event::Rejected { error, then }, Step::Sent { placement, tries, token, .. }) => {
                 self.last_error = Some(error.clone());
+                // A refusal says nothing of an earlier call under the same token.
                 if !may_be_a_second(error.kind()) {
-                    self.unswept.retain(|sent| sent.token != token);
+                    self.unswept.retain(|sent| sent.token != token || sent.doubted);
                 }
                 self.follow(*then, placement, tries, None, error.clone());
             }

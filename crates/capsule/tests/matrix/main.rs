@@ -68,12 +68,13 @@ fn main() -> ExitCode {
                 Ok(())
             }));
         }
-        for name in ["doubles", "strangers"] {
+        for name in ["doubles", "half_made", "strangers"] {
             let (shared, tallies) = (shared.clone(), tallies.clone());
             trials.push(Trial::test(format!("{subject}/{name}"), move || {
                 let shared = shared.get_or_init(|| blocking(share(subject)));
                 let tally = match name {
                     "doubles" => blocking(others::doubles(subject, shared)),
+                    "half_made" => blocking(others::half_made(subject, shared)),
                     _ => blocking(others::strangers(subject, shared)),
                 }?;
                 tallies.lock().unwrap().insert((subject.to_string(), name), tally);

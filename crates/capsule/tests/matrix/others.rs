@@ -8,8 +8,9 @@ use std::time::Duration;
 use capsule_core::{Clock, ErrorKind, InstanceId, Order, OwnerId, Scope, Token, tags};
 use capsule_engine::event::Event;
 use capsule_engine::{Adopt, Engine, Finish, OperationFilter, Outcome, Placement, Silent};
-use capsule_sim::{Machine, Resource, State};
+use capsule_sim::{Fault, Machine, Resource, State, What};
 
+use crate::faults::{self, Trouble};
 use crate::flows::{Flow, is_done};
 use crate::ground::{Death, Ground, Process, Subject, is_dead};
 use crate::property::{self, Allowed};
@@ -461,4 +462,63 @@ async fn among_strangers(
         Some((kind, one)) => Err(format!("the {kind} {} is left over", one.id)),
         None => Ok(()),
     }
+}
+
+/// Orders that all stop half-way at one time: each kind of request that makes something fails for every one of them, in
+/// each way, and two processes go on with all of them at once.
+pub(crate) async fn half_made(subject: Subject, shared: &Shared) -> Result<Tally, String> {
+    let ground = Ground::new(subject, OwnerId::random(), None);
+    let process = ground.process(None, true).await;
+    Flow::DeploySeveral.run(&ground, &process, &shared.placements, None).await.unwrap();
+    let changing = process.wire.notes().into_iter().filter(|note| note.changes).map(|note| note.operation);
+    let changing: BTreeSet<String> = changing.collect();
+    let mut tally = Tally::default();
+    let mut wrong = Vec::new();
+    for operation in &changing {
+        for trouble in faults::anywhere(true).into_iter().filter(|trouble| trouble.times == 1) {
+            tally.cases += 1;
+            match half(subject, shared, operation, &trouble).await {
+                Ok(true) => tally.done += 1,
+                Ok(false) => tally.failed += 1,
+                Err(why) => wrong.push(format!("{trouble} at {operation}: {why}")),
+            }
+        }
+    }
+    judge(tally, &wrong)
+}
+
+/// Whether every server was made in the end.
+async fn half(subject: Subject, shared: &Shared, operation: &str, trouble: &Trouble) -> Result<bool, String> {
+    let flow = Flow::DeploySeveral;
+    let ground = Ground::new(subject, OwnerId::random(), None);
+    let fault = |what: &What| Fault {
+        provider: Some(subject.provider.into()),
+        operation: Some(operation.to_owned()),
+        skip: 0,
+        times: Some(u32::try_from(flow.names().len()).unwrap()),
+        what: what.clone(),
+        seen: 0,
+    };
+    ground.sim.inject_all(trouble.whats.iter().map(fault).collect()).unwrap();
+    let process = ground.process(None, false).await;
+    let mut outcomes =
+        flow.run(&ground, &process, &shared.placements, None).await.map_err(|error| error.to_string())?;
+    drop(process);
+    let (one, other) = (ground.process(None, false).await, ground.process(None, false).await);
+    for _ in 0..5 {
+        let (these, those) = futures_util::future::join(resumed(&one), resumed(&other)).await;
+        for outcome in these?.into_iter().chain(those?) {
+            outcomes.retain(|known| known.operation != outcome.operation || known.name != outcome.name);
+            outcomes.push(outcome);
+        }
+    }
+    ground.sim.clear_faults().unwrap();
+    // One that lost its turn to the other process says so.
+    outcomes.retain(|outcome| !matches!(outcome.finish, Finish::StillRunning { .. }));
+    let allowed = Allowed { doubles: trouble.whats.contains(&What::Duplicate), orphans: false };
+    let checked =
+        property::check(flow, &ground, &one.engine, &shared.placements, &outcomes, allowed, &shared.side).await;
+    let ends = || outcomes.iter().map(|outcome| format!("{}: {:?}", outcome.name, outcome.finish)).collect::<Vec<_>>();
+    checked.map_err(|why| format!("{why} {:?}", ends()))?;
+    Ok(ground.machines().iter().filter(|machine| machine.lives_at(ground.clock.now())).count() == flow.names().len())
 }

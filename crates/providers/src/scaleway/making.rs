@@ -12,7 +12,10 @@ impl Scaleway {
     /// Goes on with what an earlier call left half made, or orders anew.
     pub(super) async fn make(&self, order: &Order, tags: &[String]) -> Result<Instance> {
         let left = match convert::user_data(order) {
-            Some(_) if order.again => self.half_made(order).await?,
+            // Nothing was sent, but an earlier call may have left something: its token must not be forgotten.
+            Some(_) if order.again => {
+                self.half_made(order).await.map_err(|error| error.with_effect(Effect::Unknown))?
+            }
             _ => None,
         };
         let seen = match left {

@@ -228,6 +228,7 @@ impl Provider for Scaleway {
             }
             for (seen, _) in found.iter_mut().zip(half).filter(|(_, half)| *half) {
                 seen.instance.status = InstanceStatus::Failed;
+                seen.instance.fault = Some("it never got its user-data".to_owned());
             }
         }
         Ok(found.into_iter().map(|seen| seen.instance).collect())

@@ -107,7 +107,10 @@ async fn half_made_beside_whole_is_a_double_and_shown() {
         (200, json!({"servers": [half, whole]}).to_string())
     });
     let driver = driver_with(&script, &["fr-par-1"], &[]);
-    assert_eq!(driver.list(&Scope::Token(order.token)).await.unwrap().len(), 2);
+    let listed = driver.list(&Scope::Token(order.token)).await.unwrap();
+    let failed: Vec<&str> =
+        listed.iter().filter(|one| one.status == InstanceStatus::Failed).map(|one| one.id.native.as_str()).collect();
+    assert_eq!((listed.len(), failed), (2, vec!["other"]));
 }
 
 #[tokio::test]
