@@ -1,4 +1,4 @@
-use capsule_core::{Error, ErrorKind, Money, Rates};
+use capsule_core::{Error, ErrorKind, Rates};
 use capsule_engine::budget::{Budget as Limit, Scope, Standing};
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
@@ -33,9 +33,9 @@ enum BudgetCommand {
 struct Set {
     /// Its name
     name: String,
-    /// The most that a month may cost, such as 200 or "200 EUR" [currency: USD]
-    #[arg(long, value_name = "AMOUNT", value_parser = super::deploy::money)]
-    monthly: Money,
+    /// The most that a month may cost, such as 200 or 200 EUR [currency: USD]
+    #[arg(long, value_name = "AMOUNT", num_args = 1..=2, required = true, allow_negative_numbers = true)]
+    monthly: Vec<String>,
     /// Which servers count: all, provider:NAME or tag:KEY=VALUE
     #[arg(long, value_name = "SCOPE", default_value = "all")]
     scope: Scope,
@@ -98,18 +98,23 @@ pub(super) async fn run(session: &Session, args: &Budget) -> Outcome {
 }
 
 fn limit(set: &Set) -> Result<Limit, Error> {
+    let amount = set.monthly.join(" ");
+    let monthly = super::deploy::money(&amount).map_err(|why| {
+        Error::new(ErrorKind::Invalid, format!("`--monthly {amount}` is no amount: {why}."))
+            .with_hint("Give a number and, for another currency than USD, its code: `--monthly 200 EUR`.")
+    })?;
     let mut rates = Rates::of(set.rates_of);
     for rate in &set.rate {
         rates.add(rate)?;
-        if !rate.contains(set.monthly.currency().code()) {
-            return Err(Error::new(ErrorKind::Invalid, format!("`{rate}` is not about {}.", set.monthly.currency()))
+        if !rate.contains(monthly.currency().code()) {
+            return Err(Error::new(ErrorKind::Invalid, format!("`{rate}` is not about {}.", monthly.currency()))
                 .with_hint("Give rates between the budget's currency and others."));
         }
     }
     let mut warn = set.warn.clone();
     warn.sort_unstable();
     warn.dedup();
-    Ok(Limit { name: set.name.clone(), monthly: set.monthly, scope: set.scope.clone(), warn, block: set.block, rates })
+    Ok(Limit { name: set.name.clone(), monthly, scope: set.scope.clone(), warn, block: set.block, rates })
 }
 
 /// Tells on stderr which budgets are nearly used up, after something was ordered.
