@@ -3,19 +3,22 @@
 //! The vendor's create makes a server that lies there stopped. Whatever goes wrong from then on either leaves nothing
 //! behind, or leaves something that carries the token and says itself that it is not ready.
 
-use capsule_core::{Effect, ErrorKind, Instance, Order, OwnerId, PublicKey, Result, Scope, SshKey};
+use capsule_core::{Effect, Error, ErrorKind, Instance, Order, OwnerId, PublicKey, Result, Scope, SshKey};
 
 use super::convert::Seen;
 use super::{DESCRIPTOR, Scaleway, convert};
+
+/// What fails before an order is sent again says nothing of what an earlier call under its token left half made: that token
+/// must not be forgotten.
+pub(super) fn before(order: &Order, error: Error) -> Error {
+    if order.again { error.with_effect(Effect::Unknown) } else { error }
+}
 
 impl Scaleway {
     /// Goes on with what an earlier call left half made, or orders anew.
     pub(super) async fn make(&self, order: &Order, tags: &[String]) -> Result<Instance> {
         let left = match convert::user_data(order) {
-            // Nothing was sent, but an earlier call may have left something: its token must not be forgotten.
-            Some(_) if order.again => {
-                self.half_made(order).await.map_err(|error| error.with_effect(Effect::Unknown))?
-            }
+            Some(_) if order.again => self.half_made(order).await.map_err(|error| before(order, error))?,
             _ => None,
         };
         let seen = match left {

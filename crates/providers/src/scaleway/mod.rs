@@ -207,7 +207,7 @@ impl Provider for Scaleway {
 
     async fn create(&self, order: &Order) -> Result<Vec<Instance>> {
         let tags = convert::check(order, &self.zones)?;
-        self.ensure_keys(&order.spec.ssh_keys, &order.owner).await?;
+        self.ensure_keys(&order.spec.ssh_keys, &order.owner).await.map_err(|error| making::before(order, error))?;
         Ok(vec![self.make(order, &tags).await?])
     }
 
