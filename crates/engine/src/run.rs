@@ -115,15 +115,10 @@ impl<'a> Run<'a> {
         // Counted from the journal's line, as whoever looks for the outcome counts: a process that slept in between
         // sends nothing any more.
         let deadline = later(sent, cloud.timing.call_deadline);
-        // What an earlier call under the same token has done is in doubt all the same.
-        let answer = if !order.again && self.inner.clock.now() >= deadline {
-            Err(not_sent())
-        } else {
-            tokio::select! {
-                biased;
-                () = self.inner.clock.until(deadline) => Err(no_answer()),
-                answer = cloud.provider.create(&order) => answer,
-            }
+        let answer = tokio::select! {
+            biased;
+            () = self.inner.clock.until(deadline) => Err(no_answer()),
+            answer = cloud.provider.create(&order) => answer,
         };
         let event = match answer {
             Ok(instances) => {
@@ -595,12 +590,6 @@ fn words(event: &Event) -> String {
 fn no_answer() -> Error {
     Error::new(ErrorKind::Timeout, "The create call got no answer in time.")
         .with_effect(Effect::Unknown)
-        .with_retry(Retry::Backoff)
-}
-
-/// Its time was over before it left, so it is certain that it never did.
-fn not_sent() -> Error {
-    Error::new(ErrorKind::Timeout, "The create call's time was over before its turn came, and it was not sent.")
         .with_retry(Retry::Backoff)
 }
 

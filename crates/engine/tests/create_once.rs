@@ -258,7 +258,8 @@ async fn many_are_polled_by_list() {
     assert_exactly(&bench, &names).await;
     let world = bench.cloud.world.lock().unwrap();
     assert_eq!(world.creates, 20);
-    assert!(world.lists <= 24, "{} lists for 40 servers", world.lists);
+    // Two minutes of looks for an order that had no time left come on top where the clock runs ahead of the journal.
+    assert!(world.lists <= 50, "{} lists for 40 servers", world.lists);
     // The first rounds, while only a few creates have answered. A poll for each server would be some 300.
     assert!(world.gets <= 80, "{} gets for 40 servers", world.gets);
 }
