@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::ProviderId;
+use crate::error::{Error, ErrorKind, Result};
 use crate::money::{Money, MoneyError};
 
 /// A vendor that says what is owed, reached by [`Provider::statements`](crate::Provider::statements).
@@ -73,6 +74,13 @@ pub struct Invoiced {
 }
 
 impl Invoiced {
+    /// Why the answer to `operation` makes no invoices.
+    pub fn unreadable(provider: &ProviderId, operation: &'static str, why: &str) -> Error {
+        Error::new(ErrorKind::Protocol, format!("The invoices cannot be read: {why}."))
+            .with_provider(provider)
+            .with_operation(operation)
+    }
+
     /// A month that nothing was written for.
     pub fn nothing(asked_at: Timestamp, month: Date) -> Self {
         Invoiced { asked_at, month, invoices: Vec::new(), total: None, lines: Vec::new(), notes: Vec::new() }

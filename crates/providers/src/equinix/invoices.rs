@@ -2,7 +2,7 @@
 
 use capsule_core::http::{Call, encode, page};
 use capsule_core::statement::{month_before, month_of};
-use capsule_core::{Currency, Error, ErrorKind, InvoiceLine, Invoiced, LineKind, Money, Result};
+use capsule_core::{Currency, Error, InvoiceLine, Invoiced, LineKind, Money, Result};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -127,9 +127,7 @@ fn add(invoiced: &mut Invoiced, invoice: Invoice, project: &str) -> Result<()> {
 }
 
 fn unreadable(why: String) -> Error {
-    Error::new(ErrorKind::Protocol, format!("The invoices cannot be read: {why}."))
-        .with_provider(&DESCRIPTOR.id)
-        .with_operation("invoices.list")
+    Invoiced::unreadable(&DESCRIPTOR.id, "invoices.list", &why)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use capsule_core::http::Call;
 use capsule_core::statement::month_before;
-use capsule_core::{Error, ErrorKind, InvoiceLine, Invoiced, LineKind, Money, Result};
+use capsule_core::{Error, InvoiceLine, Invoiced, LineKind, Money, Result};
 use futures_util::future::try_join;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -120,9 +120,7 @@ fn named(text: &str) -> String {
 }
 
 fn unreadable(why: String) -> Error {
-    Error::new(ErrorKind::Protocol, format!("The invoices cannot be read: {why}."))
-        .with_provider(&DESCRIPTOR.id)
-        .with_operation("invoices.details")
+    Invoiced::unreadable(&DESCRIPTOR.id, "invoices.details", &why)
 }
 
 #[cfg(test)]

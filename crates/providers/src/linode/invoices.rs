@@ -2,7 +2,7 @@
 
 use capsule_core::http::Call;
 use capsule_core::statement::{month_before, month_of};
-use capsule_core::{Error, ErrorKind, InvoiceLine, Invoiced, LineKind, Money, Result};
+use capsule_core::{Error, InvoiceLine, Invoiced, LineKind, Money, Result};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use rust_decimal::Decimal;
@@ -101,9 +101,7 @@ fn number_in(label: &str) -> Option<String> {
 }
 
 fn unreadable(why: String) -> Error {
-    Error::new(ErrorKind::Protocol, format!("The invoices cannot be read: {why}."))
-        .with_provider(&DESCRIPTOR.id)
-        .with_operation("invoices.items")
+    Invoiced::unreadable(&DESCRIPTOR.id, "invoices.items", &why)
 }
 
 #[cfg(test)]

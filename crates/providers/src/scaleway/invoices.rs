@@ -2,7 +2,7 @@
 //! (`scaleway.billing.v2beta1`) is what describes them.
 
 use capsule_core::http::Call;
-use capsule_core::{Error, ErrorKind, InvoiceLine, Invoiced, LineKind, Money, Result};
+use capsule_core::{Error, InvoiceLine, Invoiced, LineKind, Money, Result};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -94,9 +94,7 @@ fn invoiced(asked_at: Timestamp, month: Date, invoices: Vec<Invoice>, consumed: 
 }
 
 fn unreadable(why: String) -> Error {
-    Error::new(ErrorKind::Protocol, format!("The invoices cannot be read: {why}."))
-        .with_provider(&DESCRIPTOR.id)
-        .with_operation("invoices.list")
+    Invoiced::unreadable(&DESCRIPTOR.id, "invoices.list", &why)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use capsule_core::http::Call;
 use capsule_core::statement::{month_before, month_of};
-use capsule_core::{Error, ErrorKind, InvoiceLine, Invoiced, LineKind, Money, Result};
+use capsule_core::{Error, InvoiceLine, Invoiced, LineKind, Money, Result};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -100,9 +100,7 @@ fn add(invoiced: &mut Invoiced, invoice: Invoice, items: Vec<Item>) -> Result<()
 }
 
 fn unreadable(why: String) -> Error {
-    Error::new(ErrorKind::Protocol, format!("The invoices cannot be read: {why}."))
-        .with_provider(&DESCRIPTOR.id)
-        .with_operation("invoices.items")
+    Invoiced::unreadable(&DESCRIPTOR.id, "invoices.items", &why)
 }
 
 #[cfg(test)]
