@@ -27,14 +27,14 @@ pub trait Statements: Send + Sync {
     /// What has been charged and what is owed, of the whole account as far as the key sees it.
     ///
     /// # Errors
-    /// As everywhere; [`ErrorKind::Forbidden`](crate::ErrorKind::Forbidden) where the key lacks the right.
+    /// As everywhere; [`ErrorKind::Forbidden`] where the key lacks the right.
     async fn statement(&self) -> Result<Statement>;
 
     /// What was written on the invoices of a calendar month in UTC that has ended; `month` is its first day. One that is
     /// not written yet, or never will be, has no number and no total.
     ///
     /// # Errors
-    /// As everywhere; [`ErrorKind::Forbidden`](crate::ErrorKind::Forbidden) where the key lacks the right. A page that
+    /// As everywhere; [`ErrorKind::Forbidden`] where the key lacks the right. A page that
     /// is missing is an error, never fewer lines.
     async fn invoiced(&self, month: Date) -> Result<Invoiced>;
 }
