@@ -8,6 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use http::Method;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 
 /// A body as it arrives.
 pub type ByteStream = Pin<Box<dyn Stream<Item = std::result::Result<Bytes, SendError>> + Send>>;
@@ -90,8 +92,15 @@ impl fmt::Debug for HttpTransport {
 impl Transport for HttpTransport {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, SendError> {
         let plain = request.uri().scheme_str() == Some("http");
-        let request =
+        // Some servers refuse a POST that does not say how long its body is, and of an empty one nothing else would:
+        // <https://www.rfc-editor.org/rfc/rfc9110#section-8.6>.
+        let lacks_body =
+            request.body().is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
+        let mut request =
             reqwest::Request::try_from(request).map_err(|error| SendError { sent: Sent::No, message: why(error) })?;
+        if lacks_body {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let response = self.client(plain).execute(request).await.map_err(|error| {
             let sent = if error.is_connect() || error.is_builder() { Sent::No } else { Sent::Maybe };
             SendError { sent, message: why(error) }

@@ -65,3 +65,17 @@ async fn a_redirect_comes_back_as_it_is() {
     assert_eq!(reply.headers()["location"], "http://127.0.0.1:1/");
     assert!(server.await.unwrap().starts_with("GET /v2/things?a=1 HTTP/1.1\r\n"));
 }
+
+#[tokio::test]
+async fn a_post_without_a_body_says_that_it_has_none() {
+    let (base, server) = one_answer("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let post = http::Request::post(format!("{base}/servers/1/start")).body(Bytes::new()).unwrap();
+    assert_eq!(HttpTransport::new().send(post).await.unwrap().status(), 204);
+    let sent = server.await.unwrap();
+    assert!(sent.to_lowercase().contains("\r\ncontent-length: 0\r\n"), "{sent}");
+
+    let (base, server) = one_answer("HTTP/1.1 204 No Content\r\n\r\n").await;
+    HttpTransport::new().send(get(&base)).await.unwrap();
+    let sent = server.await.unwrap();
+    assert!(!sent.to_lowercase().contains("content-length"), "{sent}");
+}
