@@ -59,6 +59,8 @@ pub struct ClientConfig {
     pub hints: fn(&HeaderMap, Timestamp) -> Hint,
     /// Reads the vendor's error bodies.
     pub diagnose: fn(&Reply) -> Diagnosis,
+    /// What kind of answer is asked for.
+    pub accept: &'static str,
     /// The header with the vendor's request id.
     pub request_id: &'static str,
     /// The most bytes of one answer.
@@ -70,7 +72,8 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// The usual: 16 at once, common rate headers, the common status table, `x-request-id`, 64 MiB, 30 s, 3 retries.
+    /// The usual: 16 at once, common rate headers, the common status table, JSON, `x-request-id`, 64 MiB, 30 s, 3
+    /// retries.
     pub fn new(provider: impl Into<ProviderId>, base: Url, auth: Arc<dyn Authenticator>) -> Self {
         ClientConfig {
             provider: provider.into(),
@@ -82,6 +85,7 @@ impl ClientConfig {
             concurrency: 16,
             hints: limit::common_hints,
             diagnose: |_| Diagnosis::default(),
+            accept: "application/json",
             request_id: "x-request-id",
             body_limit: 64 << 20,
             attempt_timeout: Duration::from_secs(30),
@@ -283,7 +287,7 @@ impl Client {
         request
             .headers_mut()
             .insert(USER_AGENT, HeaderValue::from_static(concat!("capsule/", env!("CARGO_PKG_VERSION"))));
-        request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static(config.accept));
         config.auth.sign(&mut request, self.inner.clock.now()).await?;
         Ok(request)
     }

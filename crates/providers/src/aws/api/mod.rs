@@ -155,6 +155,9 @@ impl Api {
             own_limit: self.limit,
             ledger: self.ledgers.of(&whose, None),
             diagnose: convert::diagnose,
+            // The vendor's own programs ask for no kind. Asked for JSON, STS answers in JSON what is XML otherwise:
+            // <https://github.com/ex-aws/ex_aws_sts/issues/8>.
+            accept: "*/*",
             request_id: "x-amzn-requestid",
             // Throttled calls come without a Retry-After; the vendor asks for a second to start with. Emulators mostly
             // have neither prices nor quotas, and it is no use asking them twice.

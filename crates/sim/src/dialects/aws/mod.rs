@@ -376,7 +376,15 @@ impl Aws {
             return Err(unknown());
         }
         if operation == "sts.GetCallerIdentity" {
-            return Ok(service.answer(&action, request_id, &services::caller_identity(&account)));
+            if request.header("accept") == Some("application/json") {
+                let body = services::caller_identity_json(&account, request_id).to_string();
+                return Ok(Response::text(200, "application/json", body));
+            }
+            let mut xml = Xml::default();
+            for (name, value) in services::caller_identity(&account) {
+                xml.text(name, value);
+            }
+            return Ok(service.answer(&action, request_id, &xml));
         }
         let run = EC2_ACTIONS.iter().find(|(name, ..)| *name == operation).ok_or_else(unknown)?.2;
         let dry_run = params.flag("DryRun")?;

@@ -6,17 +6,24 @@ use serde_json::{Value, json};
 use super::call::owner;
 use super::data::{self, CATALOG};
 use super::error::AwsError;
-use super::xml::Xml;
 use crate::catalog::{Plan, Region};
 use crate::wire::Request;
 
 /// STS GetCallerIdentity: every known key may ask.
-pub(super) fn caller_identity(account: &str) -> Xml {
+pub(super) fn caller_identity(account: &str) -> [(&'static str, String); 3] {
     let number = owner(account);
-    let mut xml = Xml::default();
-    xml.text("Arn", format!("arn:aws:iam::{number}:user/{account}"));
-    xml.text("UserId", format!("AIDA{:0>16}", account.to_ascii_uppercase())).text("Account", number);
-    xml
+    let arn = format!("arn:aws:iam::{number}:user/{account}");
+    [("Arn", arn), ("UserId", format!("AIDA{:0>16}", account.to_ascii_uppercase())), ("Account", number.to_owned())]
+}
+
+/// The same for whoever accepts JSON alone, which is not documented.
+pub(super) fn caller_identity_json(account: &str, request_id: &str) -> Value {
+    let result: serde_json::Map<String, Value> =
+        caller_identity(account).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    json!({ "GetCallerIdentityResponse": {
+        "GetCallerIdentityResult": result,
+        "ResponseMetadata": { "RequestId": request_id },
+    } })
 }
 
 /// The answer to a JSON call.
