@@ -364,6 +364,7 @@ impl Api {
             available_plans: Vec<String>,
         }
         let call = Call::get("regions.availability", format!("/regions/{}/availability", encode(region)));
+        let call = call.query("type", "all");
         Ok(self.client.send(call).await?.json::<Body>()?.available_plans)
     }
 

@@ -289,6 +289,8 @@ pub(super) fn catalog(
     let mut seen = HashSet::new();
     let regions: Vec<Region> =
         regions.into_iter().map(region).filter(|region| seen.insert(region.id.clone())).collect();
+    // (unsure) The vendor's example of a region's stock has no bare metal: where none has any, nothing is told about it.
+    let metal_is_told = metal_plans.iter().any(|plan| stock.values().any(|left| left.contains(&plan.id)));
     let kinds = plans.into_iter().map(|plan| (Kind::Virtual, plan));
     let kinds = kinds.chain(metal_plans.into_iter().map(|plan| (Kind::Metal, plan)));
     let (mut plans, mut offers, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
@@ -304,8 +306,8 @@ pub(super) fn catalog(
                 price: price(&plan, &region.id),
                 stock: match stock.get(&region.id) {
                     Some(left) if left.contains(&plan.id) => Stock::Available,
-                    Some(_) => Stock::Out,
-                    None => Stock::Untold,
+                    Some(_) if kind == Kind::Virtual || metal_is_told => Stock::Out,
+                    _ => Stock::Untold,
                 },
             });
         }

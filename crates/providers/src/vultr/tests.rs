@@ -182,6 +182,30 @@ async fn stock_is_what_each_region_says() {
     assert_eq!(driver(&untold).catalog().await.unwrap_err().kind(), ErrorKind::Forbidden, "not an empty stock");
 }
 
+#[tokio::test]
+async fn stock_that_never_speaks_of_bare_metal_tells_nothing_about_it() {
+    for (told, expected) in
+        [(json!(["p"]), [Stock::Untold, Stock::Untold]), (json!(["p", "m-1"]), [Stock::Available, Stock::Out])]
+    {
+        let script = Script::new(move |line, _| {
+            let plan = |id: &str| json!({"id": id, "locations": ["ewr"]});
+            let body = match line.split('?').next().unwrap() {
+                "GET /regions" => page("regions", vec![json!({"id": "ewr"})]),
+                "GET /plans" => page("plans", vec![plan("p"), plan("q")]),
+                "GET /plans-metal" => page("plans_metal", vec![plan("m-1"), plan("m-2")]),
+                "GET /os" => page("os", vec![]),
+                _ => json!({"available_plans": told}).to_string(),
+            };
+            (200, body)
+        });
+        let catalog = driver(&script).catalog().await.unwrap();
+        let stock = |plan| catalog.offer(plan, "ewr").unwrap().stock;
+        assert_eq!([stock("p"), stock("q")], [Stock::Available, Stock::Out]);
+        assert_eq!([stock("m-1"), stock("m-2")], expected);
+        assert!(script.asked().contains(&"GET /regions/ewr/availability?type=all".to_owned()), "{:?}", script.asked());
+    }
+}
+
 #[test]
 fn every_status_has_its_word() {
     use InstanceStatus::*;
