@@ -1,6 +1,6 @@
 //! The facade: settings, providers, catalogues and the engine, put together once per run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use capsule_providers::Entry;
 use capsule_sim::Sim;
 use capsule_xnode::{Authorities, Outside};
 use futures_util::future::join_all;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Format, Global};
@@ -52,12 +52,22 @@ pub struct Session {
     asking: Mutex<HashMap<ProviderId, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// A catalogue on disk, with what it depends on beside the key.
+/// A catalogue on disk, with what it depends on beside the secret.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     endpoint: Option<String>,
     regions: Vec<String>,
+    /// What else is set and no secret, such as the region whose plans are wanted.
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
     catalog: Catalog,
+}
+
+/// The settings of a provider that are no secrets.
+fn plain(settings: &Settings, descriptor: &Descriptor) -> BTreeMap<String, String> {
+    let told = descriptor.settings.iter().filter(|setting| !setting.secret);
+    told.filter_map(|setting| Some((setting.key.to_owned(), settings.get(setting.key)?.expose_secret().to_owned())))
+        .collect()
 }
 
 /// What the engine needs as well, to find providers by id.
@@ -431,9 +441,12 @@ impl Session {
         let path = self.home.join(&format!("catalog-{}.json", entry.descriptor.id));
         let settings = self.settings(entry)?;
         let endpoint = settings.endpoint.as_ref().map(ToString::to_string);
+        let plain = plain(&settings, entry.descriptor);
         // One that cannot be read, or that was asked of another place, is only a reason to ask.
         let kept: Option<Kept> = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let kept = kept.filter(|kept| kept.endpoint == endpoint && kept.regions == settings.regions);
+        let same =
+            |kept: &Kept| kept.endpoint == endpoint && kept.regions == settings.regions && kept.settings == plain;
+        let kept = kept.filter(same);
         let kept = kept.map(|kept| kept.catalog);
         let age =
             |catalog: &Catalog| Duration::try_from(self.clock.now().duration_since(catalog.at)).unwrap_or_default();
@@ -447,7 +460,7 @@ impl Session {
         match (asked, kept) {
             (Ok(catalog), _) => {
                 self.home.create()?;
-                let kept = Kept { endpoint, regions: settings.regions, catalog };
+                let kept = Kept { endpoint, regions: settings.regions, settings: plain, catalog };
                 crate::settings::keep(&path, &serde_json::to_vec(&kept).expect("a catalogue can be written as JSON"))?;
                 Ok(kept.catalog)
             }

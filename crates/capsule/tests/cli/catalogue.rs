@@ -1,22 +1,23 @@
-//! The kept catalogue: fresh for an hour, old without a network, never of another place.
+//! The kept catalogue: fresh for an hour, old without a network, never of another place or region.
 
 use std::sync::Arc;
 
 use capsule_core::SystemClock;
-use capsule_sim::{Options, SANDBOX_KEY, Sim};
+use capsule_sim::{Options, SANDBOX_AWS_ACCESS_KEY, SANDBOX_AWS_SECRET_KEY, SANDBOX_KEY, Sim};
 
 use crate::program::Program;
 
-/// The simulated DigitalOcean on a port of this machine, until it is stopped.
+/// The simulated clouds on ports of this machine, until they are stopped.
 struct Served {
     sim: Sim,
-    endpoint: String,
+    /// One provider's URL, without the version path.
+    url: String,
     stop: tokio::sync::oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Served {
-    fn start() -> Self {
+    fn start(provider: &'static str) -> Self {
         let sim = Sim::in_memory(Arc::new(SystemClock), Options::default());
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (say, hear) = std::sync::mpsc::channel();
@@ -25,12 +26,12 @@ impl Served {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let serving = own.serve(0).await.unwrap();
-                say.send(format!("{}/v2", serving.base("digitalocean").unwrap())).unwrap();
+                say.send(serving.base(provider).unwrap()).unwrap();
                 stopped.await.unwrap();
                 serving.stop().await;
             });
         });
-        Served { sim, endpoint: hear.recv().unwrap(), stop, thread }
+        Served { sim, url: hear.recv().unwrap(), stop, thread }
     }
 
     fn stop(self) {
@@ -42,8 +43,8 @@ impl Served {
 #[test]
 fn without_a_network_the_kept_catalogue_is_used_and_says_its_age() {
     let program = Program::new();
-    let served = Served::start();
-    let endpoint = served.endpoint.clone();
+    let served = Served::start("digitalocean");
+    let endpoint = format!("{}/v2", served.url);
     let env = [("DIGITALOCEAN_TOKEN", SANDBOX_KEY), ("CAPSULE_DIGITALOCEAN_ENDPOINT", endpoint.as_str())];
     let run = |args: &[&str]| program.run_with(&env, args);
     let requests = || served.sim.ledger().unwrap().requests;
@@ -75,4 +76,25 @@ fn without_a_network_the_kept_catalogue_is_used_and_says_its_age() {
     // What another place said is no answer here.
     let moved = [env[0], ("CAPSULE_DIGITALOCEAN_ENDPOINT", "http://127.0.0.1:9/v2")];
     program.run_with(&moved, &["plans"]).exits(1);
+}
+
+#[test]
+fn a_kept_catalogue_is_none_for_another_region() {
+    let program = Program::new();
+    let served = Served::start("aws");
+    let plans = |region| {
+        let env = [
+            ("AWS_ACCESS_KEY_ID", SANDBOX_AWS_ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SANDBOX_AWS_SECRET_KEY),
+            ("AWS_ENDPOINT_URL", served.url.as_str()),
+            ("AWS_REGION", region),
+        ];
+        program.run_with(&env, &["-o", "json", "plans", "--provider", "aws"]).exits(0)
+    };
+    assert!(plans("us-east-1").stdout.contains("\"us-east-1\""));
+    let asked = served.sim.ledger().unwrap().requests;
+    let there = plans("eu-central-1");
+    assert!(there.stdout.contains("\"eu-central-1\"") && !there.stdout.contains("\"us-east-1\""), "{there:?}");
+    assert_ne!(served.sim.ledger().unwrap().requests, asked);
+    served.stop();
 }
