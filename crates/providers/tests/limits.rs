@@ -201,6 +201,32 @@ async fn a_delete_goes_through_while_polling_uses_up_the_limit() {
     }
 }
 
+/// Linode counts lists apart: what its headers say about them is no limit of anything else.
+#[tokio::test(start_paused = true)]
+async fn bills_are_lists_and_hold_up_nothing_else() {
+    let linode = capsule_providers::find("linode").unwrap();
+    let cloud = Arc::new(Cloud::connect(linode, Cloud::paused()).await);
+    let made = cloud.create("web.example.com").await;
+    cloud.clock.sleep(Duration::from_secs(3700)).await;
+    let mut looks = JoinSet::new();
+    for _ in 0..250 {
+        let cloud = cloud.clone();
+        looks.spawn(async move {
+            let statements = cloud.provider.statements().expect("it has invoices");
+            statements.invoiced(jiff::civil::date(2025, 6, 1)).await.map(drop)
+        });
+    }
+    yields().await;
+    let before = cloud.clock.now();
+    cloud.provider.get(&made[0].id).await.unwrap().expect("it is there");
+    assert_eq!(cloud.clock.now(), before, "a look at one server waits behind the bills");
+    while let Some(looked) = looks.join_next().await {
+        looked.unwrap().unwrap();
+    }
+    assert!(cloud.clock.now() > before, "the bills used up nothing");
+    assert_eq!(cloud.refused(), Vec::<String>::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_throttled_provider_slows_only_itself() {
     let clock = Cloud::paused();

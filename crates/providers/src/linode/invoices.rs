@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::api::{Api, every};
+use super::api::{Api, LISTS, every};
 use super::{DESCRIPTOR, billing, convert};
 
 /// An invoice without its items, in US dollars.
@@ -39,12 +39,12 @@ pub(super) struct Item {
 impl Api {
     /// <https://techdocs.akamai.com/linode-api/reference/get-invoices>
     async fn invoices(&self) -> Result<Vec<Invoice>> {
-        self.list("invoices", Call::get("invoices.list", "/account/invoices"), every).await
+        self.list("invoices", Call::get("invoices.list", "/account/invoices").bucket(LISTS), every).await
     }
 
     /// <https://techdocs.akamai.com/linode-api/reference/get-invoice-items>
     async fn invoice_items(&self, id: u64) -> Result<Vec<Item>> {
-        let call = Call::get("invoices.items", format!("/account/invoices/{id}/items"));
+        let call = Call::get("invoices.items", format!("/account/invoices/{id}/items")).bucket(LISTS);
         self.list("items of an invoice", call, every).await
     }
 
