@@ -271,9 +271,10 @@ pub(super) fn vcpu_quota(region: &str, limit: Decimal) -> Option<Quota> {
 }
 
 /// Regions by code: name and country. Others show their code: <https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html>.
-const REGIONS: [(&str, &str, &str); 28] = [
+const REGIONS: [(&str, &str, &str); 34] = [
     ("af-south-1", "Cape Town", "ZA"),
     ("ap-east-1", "Hong Kong", "HK"),
+    ("ap-east-2", "Taipei", "TW"),
     ("ap-northeast-1", "Tokyo", "JP"),
     ("ap-northeast-2", "Seoul", "KR"),
     ("ap-northeast-3", "Osaka", "JP"),
@@ -283,6 +284,9 @@ const REGIONS: [(&str, &str, &str); 28] = [
     ("ap-southeast-2", "Sydney", "AU"),
     ("ap-southeast-3", "Jakarta", "ID"),
     ("ap-southeast-4", "Melbourne", "AU"),
+    ("ap-southeast-5", "Malaysia", "MY"),
+    ("ap-southeast-6", "New Zealand", "NZ"),
+    ("ap-southeast-7", "Thailand", "TH"),
     ("ca-central-1", "Canada Central", "CA"),
     ("ca-west-1", "Calgary", "CA"),
     ("eu-central-1", "Frankfurt", "DE"),
@@ -296,9 +300,11 @@ const REGIONS: [(&str, &str, &str); 28] = [
     ("il-central-1", "Tel Aviv", "IL"),
     ("me-central-1", "UAE", "AE"),
     ("me-south-1", "Bahrain", "BH"),
+    ("mx-central-1", "Mexico", "MX"),
     ("sa-east-1", "São Paulo", "BR"),
     ("us-east-1", "N. Virginia", "US"),
     ("us-east-2", "Ohio", "US"),
+    ("us-west-1", "N. California", "US"),
     ("us-west-2", "Oregon", "US"),
 ];
 

@@ -102,7 +102,6 @@ struct Scaleway {
     project: String,
     access_key: Option<String>,
     zones: Vec<&'static str>,
-    /// Whether lists leave the vendor's bodies out.
     /// The project's keys, as far as they were looked at. The lock is held while they are, so that many creates at once
     /// list them once.
     keys: Mutex<Vec<api::SshKey>>,
