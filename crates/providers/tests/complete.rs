@@ -18,6 +18,10 @@ fn every_provider_has_all_its_pieces() {
         let readme = std::fs::read_to_string(folder.join("README.md")).unwrap_or_default();
         let missing = HEADINGS.iter().filter(|heading| !readme.lines().any(|line| line == **heading));
         lacking.extend(missing.map(|heading| format!("{name}/README.md: `{heading}`")));
+        let keys = readme.split("\n## Keys\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+        if !keys.contains("sent as") {
+            lacking.push(format!("{name}/README.md: as what a key is sent"));
+        }
         if std::fs::read_dir(folder.join("samples")).map_or(0, Iterator::count) == 0 {
             lacking.push(format!("{name}/samples: a body"));
         }
@@ -60,7 +64,7 @@ fn reference() -> String {
         "# Providers\n\n\
          <!-- Made from the descriptors and the providers' READMEs. After a change there:\n     \
          UPDATE_DOCS=1 cargo test -p capsule-providers --test complete -->\n\n\
-         | provider | name | settings and their environment variables | endpoint |\n|---|---|---|---|\n",
+         | provider | name | servers | settings and their environment variables | endpoint |\n|---|---|---|---|---|\n",
     );
     for entry in capsule_providers::all() {
         let descriptor = entry.descriptor;
@@ -77,7 +81,12 @@ fn reference() -> String {
             Lifecycle::Live => String::new(),
             Lifecycle::Retired { on, instead } => format!(", retired since {on}: use {instead} instead"),
         };
-        text.push_str(&format!("| `{id}` | {name}{retired} | {} | `{endpoint}` |\n", settings.join("<br>")));
+        let kinds: Vec<_> = descriptor.tariffs.iter().map(|tariff| kind(tariff.kind)).collect();
+        text.push_str(&format!(
+            "| `{id}` | {name}{retired} | {} | {} | `{endpoint}` |\n",
+            kinds.join(", "),
+            settings.join("<br>")
+        ));
     }
     text.push_str(&billing());
     for entry in capsule_providers::all() {
