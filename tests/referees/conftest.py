@@ -68,11 +68,14 @@ def seen(prism, table, request):
 
 
 @pytest.fixture
-def judged(prism, seen):
-    """After the test: no request broke the description."""
+def judged(prism, seen, request):
+    """After the test: no request broke the description, or named what it has no word for and the file's `BEYOND`
+    neither."""
     yield
     assert prism.exchanges, "nothing was sent"
     assert not prism.violations(), "\n".join(prism.violations())
+    undeclared = prism.undeclared(getattr(request.module, "BEYOND", {}))
+    assert not undeclared, "\n".join(undeclared)
     for exchange in prism.exchanges:
         seen[str(exchange.operation)] = seen.get(str(exchange.operation), 0) + 1
 

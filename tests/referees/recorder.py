@@ -1,4 +1,5 @@
-"""Stands between a driver and Prism: chooses Prism's answer, and keeps what Prism said about each request."""
+"""What stands between a client and a server: a recorder before Prism, which chooses Prism's answers and keeps what it
+says about each request, and a listener, which only keeps what was asked."""
 
 import dataclasses
 import http.client
@@ -78,6 +79,15 @@ class Recorder:
         bad = [exchange for exchange in self.exchanges if exchange.violations]
         return [f"{exchange} -> {exchange.status}\n    {exchange.violations}" for exchange in bad]
 
+    def undeclared(self, allowed):
+        """What requests named that the description has no word for, as lines, without what is `allowed` by operation."""
+        return [
+            f"{exchange}: the description does not have {what}"
+            for exchange in self.exchanges
+            for what in self.contract.undeclared(exchange.operation, exchange.query, exchange.body)
+            if what not in allowed.get(str(exchange.operation), ())
+        ]
+
     def _pass_on(self, request):
         target = urllib.parse.urlsplit(request.path)
         query = dict(urllib.parse.parse_qsl(target.query, keep_blank_values=True))
@@ -124,3 +134,57 @@ class Recorder:
             request.send_header("content-length", str(len(payload)))
         request.end_headers()
         request.wfile.write(payload if reply.status != 204 else b"")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One request as it came; the headers' names in lower case."""
+
+    method: str
+    path: str
+    headers: dict
+    body: bytes
+
+
+class Listener:
+    """A proxy on a port of its own that hands requests on as they come, the signed host among them, and keeps them."""
+
+    def __init__(self, upstream):
+        self.asked = []
+        host, asked = urllib.parse.urlsplit(upstream).netloc, self.asked
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def hand_on(self):
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                body = self.rfile.read(int(headers.get("content-length") or 0))
+                asked.append(Request(self.command, self.path, headers, body))
+                connection = http.client.HTTPConnection(host, timeout=30)
+                connection.request(self.command, self.path, body or None, headers)
+                reply = connection.getresponse()
+                payload = reply.read()
+                connection.close()
+                self.send_response_only(reply.status)
+                for name, value in reply.headers.items():
+                    if name.lower() not in OWN:
+                        self.send_header(name, value)
+                self.send_header("content-length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            do_GET = do_POST = hand_on
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

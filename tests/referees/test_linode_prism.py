@@ -48,6 +48,10 @@ def its_items(answer):
 
 INVOICED = [(on("GET /account/invoices"), one_invoice), (on("GET /account/invoices/{invoiceId}/items"), its_items)]
 
+# The description has no parameters here, but its answers tell which page they are of how many.
+PAGED = {"page", "page_size"}
+BEYOND = {"GET /regions": PAGED, "GET /regions/availability": PAGED, "GET /linode/types": PAGED}
+
 # Every call of the trait, in every state that makes the driver send something else.
 CALLS = {
     "verify": ("verify", {}, []),

@@ -1,6 +1,8 @@
 """scaleway, the vendor's own SDK, works on the simulated Scaleway, alone and with Prism in between."""
 
 import collections
+import contextlib
+import urllib.parse
 
 import pytest
 import requests
@@ -12,6 +14,8 @@ from scaleway.instance.v1 import ServerAction, ServerState, VolumeServerTemplate
 from scaleway.instance.v1.custom_api import InstanceUtilsV1API
 from scaleway.marketplace.v2 import MarketplaceV2API
 
+from processes import Driver
+from recorder import Listener
 from vendors import KEY
 
 PROJECT = "5a4d0000-0000-4000-8000-000000000001"
@@ -184,6 +188,28 @@ def test_what_was_consumed_is_read_by_the_sdk(sandbox, wait_until):
     assert (server.value.currency_code, server.value.units, server.value.nanos) == ("EUR", 0, 8_800_000)
     # No month has ended yet.
     assert scw.billing.list_invoices_all() == []
+
+
+def test_the_driver_asks_for_bills_as_the_sdk_does(sandbox):
+    """What no description judges: the same paths and parameters, read as the same things."""
+    settings = {"api_key": "sandbox", "project_id": PROJECT}
+
+    def asked(call):
+        with contextlib.closing(Listener(sandbox["scaleway"])) as listener:
+            call(listener.url)
+        requests = [urllib.parse.urlsplit(request.path) for request in listener.asked]
+        return sorted((request.path, tuple(sorted(urllib.parse.parse_qsl(request.query)))) for request in requests)
+
+    def by_sdk(url):
+        billing = Scaleway(url).billing
+        billing.list_consumptions(project_id=PROJECT, billing_period="2026-01", page=1, page_size=100)
+        billing.list_invoices(page=1, page_size=100)
+
+    def by_driver(url):
+        with Driver("scaleway", url, settings) as driver:
+            driver.ok("invoiced", month="2026-01-01")
+
+    assert asked(by_driver) == asked(by_sdk)
 
 
 @pytest.fixture

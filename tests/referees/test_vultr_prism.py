@@ -44,6 +44,9 @@ def is_first_page(operation, _body, query):
 OFF = (on("GET /instances/{instance-id}"), lambda answer: answer["instance"].update(power_status="stopped"))
 ALWAYS = [(lambda *_: True, whole)]
 
+# The description has no parameters here, but its answers have the links to further pages that these are for.
+PAGED = {"per_page", "cursor"}
+BEYOND = {"GET /billing/invoices": PAGED, "GET /billing/invoices/{invoice-id}/items": PAGED}
 
 # Every call of the trait, in every state that makes the driver send something else: call, arguments, changed answers.
 LEFT = [(on("GET /ssh-keys"), lambda answer: answer["ssh_keys"][0].update(name=f"capsule-{OWNER}", ssh_key=KEY))]
