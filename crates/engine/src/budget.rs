@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use capsule_core::{Error, ErrorKind, Life, Money, MoneyError, Price, ProviderId, Rates, Result, Tags};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::ledger::{Account, month_end, month_start};
 use crate::placement::Placement;
@@ -48,6 +48,11 @@ pub enum Scope {
 impl Load {
     fn places_in<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Place> {
         self.places.iter().filter(|place| scope.holds(&place.provider, &self.tags))
+    }
+
+    /// The same if it is made where it is tried first.
+    fn first_choice(&self) -> Load {
+        Load { tags: self.tags.clone(), places: self.places.iter().take(1).cloned().collect() }
     }
 }
 
@@ -105,11 +110,20 @@ impl TryFrom<String> for Scope {
 }
 
 /// How a budget stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Standing {
     /// The budget.
     #[serde(flatten)]
     pub budget: Budget,
+    /// What it comes to, or why that cannot be said: [`ErrorKind::Invalid`] where a rate is missing. In JSON the figures
+    /// or nulls, and `error`.
+    #[serde(flatten, serialize_with = "told")]
+    pub figures: Result<Figures>,
+}
+
+/// What counts against a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figures {
     /// What this month costs until its end if nothing changes, orders under way included.
     pub this_month: Money,
     /// What a whole month of all that is there costs.
@@ -120,6 +134,35 @@ pub struct Standing {
     pub unpriced: usize,
     /// The highest warning that has been reached.
     pub warning: Option<u8>,
+}
+
+impl Figures {
+    fn is_over(&self) -> bool {
+        self.remaining.amount().is_sign_negative()
+    }
+}
+
+/// The same keys, whether there are figures or not.
+fn told<S: Serializer>(figures: &Result<Figures>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        this_month: Option<Money>,
+        full_month: Option<Money>,
+        remaining: Option<Money>,
+        unpriced: Option<usize>,
+        warning: Option<u8>,
+        error: Option<&'a Error>,
+    }
+    let known = figures.as_ref().ok();
+    let told = Told {
+        this_month: known.map(|figures| figures.this_month),
+        full_month: known.map(|figures| figures.full_month),
+        remaining: known.map(|figures| figures.remaining),
+        unpriced: known.map(|figures| figures.unpriced),
+        warning: known.and_then(|figures| figures.warning),
+        error: figures.as_ref().err(),
+    };
+    told.serialize(serializer)
 }
 
 /// What one server costs, there or ordered.
@@ -178,11 +221,11 @@ fn this_month(price: &Price, life: &Life, now: Timestamp) -> Result<Money, Money
     counted.try_fold(Money::zero(price.amount.currency()), |sum, day| sum.checked_add(day.amount))
 }
 
-/// How a budget stands under these loads.
+/// What counts against a budget under these loads.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] where a rate between two currencies is missing.
-pub(crate) fn stand<'a>(budget: &Budget, loads: impl Iterator<Item = &'a Load>) -> Result<Standing> {
+pub(crate) fn reckon<'a>(budget: &Budget, loads: impl Iterator<Item = &'a Load>) -> Result<Figures> {
     let currency = budget.monthly.currency();
     let (mut this_month, mut full_month, mut unpriced) = (Money::zero(currency), Money::zero(currency), 0);
     for load in loads {
@@ -205,7 +248,7 @@ pub(crate) fn stand<'a>(budget: &Budget, loads: impl Iterator<Item = &'a Load>) 
     let worse = full_month.checked_max(this_month).map_err(too_large)?;
     let remaining = budget.monthly.checked_sub(worse).map_err(too_large)?;
     let warning = budget.warn.iter().copied().filter(|percent| reaches(worse, budget.monthly, *percent)).max();
-    Ok(Standing { budget: budget.clone(), this_month, full_month, remaining, unpriced, warning })
+    Ok(Figures { this_month, full_month, remaining, unpriced, warning })
 }
 
 /// Whether the loads, with what is wanted, keep within every budget that blocks.
@@ -223,23 +266,28 @@ pub(crate) fn admit(budgets: &[Budget], there: &[Load], wanted: &[Load]) -> Resu
             return Err(Error::new(ErrorKind::Invalid, message)
                 .with_hint("Choose an offer with a known price, or set the budget so that it only warns."));
         }
-        let before = stand(budget, there.iter())?;
-        let after = stand(budget, there.iter().chain(wanted))?;
-        let nothing = Money::zero(budget.monthly.currency());
-        if after.remaining.amount() < nothing.amount() {
+        let before = reckon(budget, there.iter())?;
+        let after = reckon(budget, there.iter().chain(wanted))?;
+        if after.is_over() {
             let more = before.remaining.checked_sub(after.remaining).map_err(too_large)?;
-            let left = before.remaining.checked_max(nothing).map_err(too_large)?;
-            return Err(Error::new(
-                ErrorKind::Quota,
-                format!(
-                    "Budget `{}` allows {:.2} a month for {}: {left:.2} remain, and this may take {more:.2}.",
-                    budget.name, budget.monthly, budget.scope
+            let left = before.remaining.checked_max(Money::zero(budget.monthly.currency())).map_err(too_large)?;
+            // An order counts at its dearest: what would be taken if its first choice cannot be had.
+            let firsts: Vec<Load> = wanted.iter().map(Load::first_choice).collect();
+            let hint = match firsts.first().and_then(|load| load.places_in(&budget.scope).next()?.cost) {
+                Some((_, monthly)) if !reckon(budget, there.iter().chain(&firsts))?.is_over() => format!(
+                    "The first choice alone would fit: `--max-monthly \"{monthly}\"` leaves out what is dearer and would \
+                     be taken in its place."
                 ),
-            )
-            .with_hint(format!(
-                "Choose something cheaper, delete what is not needed, or raise it: `capsule budget set {} --monthly ...`.",
-                budget.name
-            )));
+                _ => format!(
+                    "Choose something cheaper, delete what is not needed, or raise it: `capsule budget set {} --monthly ...`.",
+                    budget.name
+                ),
+            };
+            let message = format!(
+                "Budget `{}` allows {:.2} a month for {}: {left:.2} remain, and this may take {more:.2}.",
+                budget.name, budget.monthly, budget.scope
+            );
+            return Err(Error::new(ErrorKind::Quota, message).with_hint(hint));
         }
     }
     Ok(())
@@ -251,7 +299,7 @@ fn no_rate(budget: &Budget, place: &Place, money: Money) -> Error {
         ErrorKind::Invalid,
         format!("Budget `{}` is in {currency}, and {} charges in {other}.", budget.name, place.provider),
     )
-    .with_hint(format!("Set it again with a rate: `--rate \"{other}=... {currency}\"`."))
+    .with_hint(format!("Set it with what one {other} is worth: `--rate \"{other}=... {currency}\"`."))
 }
 
 fn reaches(cost: Money, limit: Money, percent: u8) -> bool {

@@ -197,17 +197,7 @@ impl Engine {
         let key = request.idempotency_key.as_ref().map(|key| Key { key: key.clone(), digest: digest(&request) });
         let begins = request.names.chunks(batch).zip(0..).map(|(names, part)| Begin {
             id: self.inner.dice.operation_id(),
-            intent: Intent::Deploy(Box::new(Deploy {
-                owner: self.inner.owner.clone(),
-                names: names.to_vec(),
-                placements: placements.clone(),
-                ssh_keys: request.ssh_keys.clone(),
-                user_data: request.user_data.clone(),
-                tags: request.tags.clone(),
-                on_failure: request.on_failure,
-                wait: request.wait,
-                goal: request.goal.clone(),
-            })),
+            intent: self.intent(&request, names, &placements),
             key: key.clone(),
             part,
         });
@@ -217,6 +207,21 @@ impl Engine {
             Begun::New(held) => Ok(self.inner.run_all(held, observer, give_up_at).await),
             Begun::Before(ids) => self.inner.resume(&ids, observer, give_up_at, Patience::WhileItLives).await,
         }
+    }
+
+    /// What is written down of an order of these names.
+    fn intent(&self, request: &DeployRequest, names: &[String], placements: &[Placement]) -> Intent {
+        Intent::Deploy(Box::new(Deploy {
+            owner: self.inner.owner.clone(),
+            names: names.to_vec(),
+            placements: placements.to_vec(),
+            ssh_keys: request.ssh_keys.clone(),
+            user_data: request.user_data.clone(),
+            tags: request.tags.clone(),
+            on_failure: request.on_failure,
+            wait: request.wait,
+            goal: request.goal.clone(),
+        }))
     }
 
     /// Ends a server, ours or not, and waits until the provider says that it is gone.
@@ -334,17 +339,28 @@ impl Engine {
     /// How each budget stands, by name.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`]; [`ErrorKind::Invalid`] where an exchange rate is missing.
+    /// [`ErrorKind::Store`]. A budget that cannot be reckoned says so itself.
     pub async fn budgets(&self) -> Result<Vec<Standing>> {
         self.inner.journal.standings(self.inner.clock.now()).await
+    }
+
+    /// Whether the budgets would let these orders through now, all of them together. Nothing is written down.
+    ///
+    /// # Errors
+    /// Those with which [`deploy`](Engine::deploy) would refuse them for a budget's sake; [`ErrorKind::Store`].
+    pub async fn admits(&self, requests: &[DeployRequest]) -> Result<()> {
+        let wanted: Vec<Intent> =
+            requests.iter().map(|request| self.intent(request, &request.names, &request.placements)).collect();
+        self.inner.journal.admits(&wanted, self.inner.clock.now()).await
     }
 
     /// Sets a budget, or changes the one of its name.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], or [`ErrorKind::Conflict`] for a scope that has its budget already.
+    /// With nothing changed: [`ErrorKind::Invalid`], also where a rate to the currency of what is there is missing, or
+    /// [`ErrorKind::Conflict`] for a scope that has its budget already.
     pub async fn set_budget(&self, budget: &Budget) -> Result<()> {
-        self.inner.journal.set_budget(budget).await
+        self.inner.journal.set_budget(budget, self.inner.clock.now()).await
     }
 
     /// Removes a budget.

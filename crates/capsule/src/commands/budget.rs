@@ -1,5 +1,6 @@
-use capsule_core::{Error, ErrorKind, Rates};
+use capsule_core::{Currency, Error, ErrorKind, Money, ProviderId, Rates};
 use capsule_engine::budget::{Budget as Limit, Scope, Standing};
+use capsule_providers::Entry;
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
 
@@ -38,10 +39,10 @@ struct Set {
     monthly: Vec<String>,
     /// Which servers count: all, provider:NAME or tag:KEY=VALUE
     #[arg(long, value_name = "SCOPE", default_value = "all")]
-    scope: Scope,
+    scope: String,
     /// Warn at these percentages
-    #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_value = "80")]
-    warn: Vec<u8>,
+    #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_value = "80", allow_negative_numbers = true)]
+    warn: Vec<String>,
     /// Refuse what would exceed it; without this it only warns
     #[arg(long)]
     block: bool,
@@ -54,55 +55,79 @@ struct Set {
 }
 
 pub(super) async fn run(session: &Session, args: &Budget) -> Outcome {
+    // What is wrong as it was typed is told before anything is opened.
+    let wanted = match &args.command {
+        Some(BudgetCommand::Set(set)) => Some(limit(session, set)?),
+        _ => None,
+    };
     let engine = session.engine().await?;
-    match &args.command {
-        Some(BudgetCommand::Set(set)) => {
-            engine.set_budget(&limit(set)?).await?;
-            output::note(format!("Budget `{}` is set.", set.name));
-        }
-        Some(BudgetCommand::Remove { name }) => {
-            engine.remove_budget(name).await?;
-            output::note(format!("Budget `{name}` is removed."));
-        }
-        None => {}
+    if let Some(limit) = &wanted {
+        engine.set_budget(limit).await?;
+        output::note(format!("Budget `{}` is set.", limit.name));
+    }
+    if let Some(BudgetCommand::Remove { name }) = &args.command {
+        engine.remove_budget(name).await?;
+        output::note(format!("Budget `{name}` is removed."));
     }
     let standings = engine.budgets().await?;
     if session.json() {
         output::json(&serde_json::json!({ "budgets": standings }))?;
+    } else {
+        print(&standings)?;
+    }
+    let unreckoned = standings.into_iter().filter_map(|standing| standing.figures.err());
+    if args.command.is_some() {
+        // What was asked for is done.
+        unreckoned.for_each(|error| tell(&error));
         return Ok(());
     }
+    session.finish(unreckoned.collect())
+}
+
+/// A budget that cannot be reckoned, where that is no reason to fail.
+fn tell(error: &Error) {
+    output::note(format!("warning: {error} {}", error.hint().unwrap_or_default()));
+}
+
+fn print(standings: &[Standing]) -> Result<(), Error> {
     if standings.is_empty() {
         output::note("There is no budget: `capsule budget set NAME --monthly AMOUNT --block` makes one.");
         return Ok(());
     }
     let mut table =
         Table::new(&["NAME", "SCOPE", ">LIMIT", ">THIS MONTH", ">A FULL MONTH", ">REMAINS", "IF EXCEEDED", "WARNING"]);
-    for standing in &standings {
+    for Standing { budget, figures } in standings {
+        let known = figures.as_ref().ok();
+        let money = |money: Option<Money>| money.map_or_else(|| "not known".to_owned(), |money| format!("{money:.2}"));
         table.row([
-            standing.budget.name.clone(),
-            standing.budget.scope.to_string(),
-            format!("{:.2}", standing.budget.monthly),
-            format!("{:.2}", standing.this_month),
-            format!("{:.2}", standing.full_month),
-            format!("{:.2}", standing.remaining),
-            if standing.budget.block { "refuse" } else { "warn" }.to_owned(),
-            standing.warning.map_or_else(|| "-".to_owned(), |percent| format!("over {percent} %")),
+            budget.name.clone(),
+            budget.scope.to_string(),
+            format!("{:.2}", budget.monthly),
+            money(known.map(|figures| figures.this_month)),
+            money(known.map(|figures| figures.full_month)),
+            money(known.map(|figures| figures.remaining)),
+            if budget.block { "refuse" } else { "warn" }.to_owned(),
+            match figures {
+                Ok(figures) => figures.warning.map_or_else(|| "-".to_owned(), |percent| format!("over {percent} %")),
+                Err(_) => "a rate is missing".to_owned(),
+            },
         ]);
     }
     table.print()?;
-    let unpriced = standings.iter().map(|standing| standing.unpriced).max().unwrap_or(0);
-    if unpriced > 0 {
+    let unpriced = standings.iter().filter_map(|standing| Some(standing.figures.as_ref().ok()?.unpriced)).max();
+    if let Some(unpriced) = unpriced.filter(|unpriced| *unpriced > 0) {
         output::note(format!("{unpriced} servers have no known price and are not counted."));
     }
     Ok(())
 }
 
-fn limit(set: &Set) -> Result<Limit, Error> {
+fn limit(session: &Session, set: &Set) -> Result<Limit, Error> {
     let amount = set.monthly.join(" ");
     let monthly = super::deploy::money(&amount).map_err(|why| {
         Error::new(ErrorKind::Invalid, format!("`--monthly {amount}` is no amount: {why}."))
             .with_hint("Give a number and, for another currency than USD, its code: `--monthly 200 EUR`.")
     })?;
+    let scope: Scope = set.scope.parse()?;
     let mut rates = Rates::of(set.rates_of);
     for rate in &set.rate {
         rates.add(rate)?;
@@ -111,19 +136,62 @@ fn limit(set: &Set) -> Result<Limit, Error> {
                 .with_hint("Give rates between the budget's currency and others."));
         }
     }
-    let mut warn = set.warn.clone();
-    warn.sort_unstable();
-    warn.dedup();
-    Ok(Limit { name: set.name.clone(), monthly, scope: set.scope.clone(), warn, block: set.block, rates })
+    let limit =
+        Limit { name: set.name.clone(), monthly, scope, warn: percentages(&set.warn)?, block: set.block, rates };
+    check_currencies(session, &limit)?;
+    Ok(limit)
+}
+
+fn percentages(words: &[String]) -> Result<Vec<u8>, Error> {
+    let percent = |word: &String| {
+        word.trim().parse().ok().filter(|percent| (1..=100).contains(percent)).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, format!("A warning at {word} % makes no sense."))
+                .with_hint("Give whole percentages from 1 to 100, such as `--warn 50,80`.")
+        })
+    };
+    let mut percentages = words.iter().map(percent).collect::<Result<Vec<u8>, Error>>()?;
+    percentages.sort_unstable();
+    percentages.dedup();
+    Ok(percentages)
+}
+
+/// Refuses a budget for a provider that never charges in what it can reckon with, and tells of those beside others.
+fn check_currencies(session: &Session, limit: &Limit) -> Result<(), Error> {
+    let currency = limit.monthly.currency();
+    let foreign = |entry: &'static Entry| {
+        let charged = entry.descriptor.tariffs.iter().map(|tariff| tariff.currency);
+        let foreign: Vec<Currency> =
+            charged.filter(|other| limit.rates.convert(Money::zero(*other), currency).is_none()).collect();
+        (!foreign.is_empty() && foreign.len() == entry.descriptor.tariffs.len()).then(|| (entry, foreign[0]))
+    };
+    let rate = |other: Currency| format!("`--rate \"{other}=... {currency}\"`");
+    if let Scope::Provider(provider) = &limit.scope {
+        let Some((_, other)) = foreign(capsule_providers::find(provider.as_str())?) else { return Ok(()) };
+        let message = format!("Budget `{}` is in {currency}, and {provider} charges in {other}.", limit.name);
+        let hint = format!("Set it in {other}, or with what one {other} is worth: {}.", rate(other));
+        return Err(Error::new(ErrorKind::Invalid, message).with_hint(hint));
+    }
+    for (entry, other) in session.chosen(&[]).unwrap_or_default().into_iter().filter_map(foreign) {
+        let id: &ProviderId = &entry.descriptor.id;
+        let then =
+            if limit.block { "orders there are refused" } else { "nothing can be said of it once a server is there" };
+        output::note(format!("note: {id} charges in {other}; without {}, {then}.", rate(other)));
+    }
+    Ok(())
 }
 
 /// Tells on stderr which budgets are nearly used up, after something was ordered.
 pub(super) fn warn(standings: &[Standing]) {
-    for standing in standings {
-        let Some(percent) = standing.warning else { continue };
-        output::note(format!(
-            "warning: budget `{}` is over {percent} %: {:.2} this month and {:.2} a full month, of {:.2}.",
-            standing.budget.name, standing.this_month, standing.full_month, standing.budget.monthly
-        ));
+    for Standing { budget, figures } in standings {
+        match figures {
+            Err(error) => tell(error),
+            Ok(figures) => {
+                let Some(percent) = figures.warning else { continue };
+                output::note(format!(
+                    "warning: budget `{}` is over {percent} %: {:.2} this month and {:.2} a full month, of {:.2}.",
+                    budget.name, figures.this_month, figures.full_month, budget.monthly
+                ));
+            }
+        }
     }
 }

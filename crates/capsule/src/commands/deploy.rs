@@ -246,9 +246,10 @@ pub(crate) async fn carry_out(
 pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
     let Planned { parts, excluded, shown, goal, wait } = plan(session, &args).await?;
     if args.dry_run {
+        let refused = session.engine().await?.admits(&parts).await.err();
         if session.json() {
             output::json(
-                &serde_json::json!({ "dry_run": true, "names": all_names(&parts), "placements": parts[0].placements, "parts": parts.iter().map(|part| serde_json::json!({ "names": part.names, "placements": part.placements })).collect::<Vec<_>>(), "excluded": excluded, "user_data": shown }),
+                &serde_json::json!({ "dry_run": true, "names": all_names(&parts), "placements": parts[0].placements, "parts": parts.iter().map(|part| serde_json::json!({ "names": part.names, "placements": part.placements })).collect::<Vec<_>>(), "excluded": excluded, "refused": refused, "user_data": shown }),
             )?;
         } else {
             for part in &parts {
@@ -259,7 +260,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
             }
             output::note("Dry run: nothing was ordered.");
         }
-        return Ok(());
+        return session.finish(refused.into_iter().collect());
     }
     let engine = session.engine().await?;
     let progress = Progress::new(session.clock.clone());
@@ -269,7 +270,10 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         return Err(Failure::several(refused));
     }
     // What cannot be reckoned now is no reason to hide what was ordered.
-    super::budget::warn(&engine.budgets().await.unwrap_or_default());
+    match engine.budgets().await {
+        Ok(standings) => super::budget::warn(&standings),
+        Err(error) => output::note(format!("warning: how the budgets stand is not known: {error}")),
+    }
     finish::report(session, &outcomes)?;
     if let Some(goal) = goal {
         advise(&goal, wait, &outcomes);

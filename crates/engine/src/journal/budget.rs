@@ -1,11 +1,12 @@
 //! Budgets in the journal: kept, and held against an order in the transaction that writes it down.
 
-use capsule_core::Result;
+use capsule_core::{Error, Result};
 use jiff::Timestamp;
 use sqlx::{Any, Transaction};
 
 use super::{Journal, from_json, number, record, store, text, to_json};
-use crate::budget::{Budget, Load, Standing, admit, check, of_accounts, of_order, stand};
+use crate::budget::{Budget, Load, Standing, admit, check, of_accounts, of_order, reckon};
+use crate::event::{Entry, Event, Intent};
 use crate::ledger::{accounts, month_start_at};
 use crate::state::State;
 
@@ -16,11 +17,12 @@ impl Journal {
         self.budgets_in(&mut tx).await
     }
 
-    /// Sets a budget or changes the one of its name.
-    pub(crate) async fn set_budget(&self, budget: &Budget) -> Result<()> {
+    /// Sets a budget or changes the one of its name, unless it is none, or what is there cannot be reckoned in it.
+    pub(crate) async fn set_budget(&self, budget: &Budget, now: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
         let others = self.budgets_in(&mut tx).await?;
         check(budget, &others)?;
+        reckon(budget, self.loads(&mut tx, now).await?.iter())?;
         let sql = if others.iter().any(|other| other.name == budget.name) {
             "UPDATE budget SET body = $3 WHERE owner = $1 AND name = $2"
         } else {
@@ -42,7 +44,20 @@ impl Journal {
         let mut tx = self.begin().await?;
         let budgets = self.budgets_in(&mut tx).await?;
         let loads = self.loads(&mut tx, now).await?;
-        budgets.iter().map(|budget| stand(budget, loads.iter())).collect()
+        let standing = |budget: Budget| Standing { figures: reckon(&budget, loads.iter()), budget };
+        Ok(budgets.into_iter().map(standing).collect())
+    }
+
+    /// Refuses what [`within_budgets`](Self::within_budgets) would, and leaves everything as it is.
+    pub(crate) async fn admits(&self, wanted: &[Intent], now: Timestamp) -> Result<()> {
+        let begin = |intent: &Intent| {
+            State::begin(&Entry { at: now, event: Event::Intended { intent: intent.clone() } }).map_err(Error::from)
+        };
+        let wanted = wanted.iter().map(begin).collect::<Result<Vec<State>>>()?;
+        let mut tx = self.begin().await?;
+        let admitted = self.within_budgets(&mut tx, &wanted, now).await;
+        tx.rollback().await.map_err(|error| store("read", error))?;
+        admitted
     }
 
     /// Refuses orders that would exceed a budget; nobody else is admitted until this transaction ends.

@@ -253,25 +253,37 @@ fn budgets(html: &mut String, standings: &[Standing]) {
         return;
     }
     html.push_str("<section>\n<h2>Budgets</h2>\n<table id=\"budgets\">\n<thead><tr><th></th><th>Scope</th><th>Limit</th><th>This month</th><th>A full month</th><th>Remains</th><th></th></tr></thead>\n<tbody>\n");
-    for standing in standings {
-        let budget = &standing.budget;
-        let share =
-            standing.this_month.checked_mul(100u32).and_then(|share| share.checked_div(budget.monthly.amount()));
-        let share = share.ok().and_then(|share| i32::try_from(share.round(0).amount()).ok()).unwrap_or(100);
+    for Standing { budget, figures } in standings {
         push(
             html,
             format_args!(
-                "<tr data-key=\"{0}\"><th>{0}</th><td>{1}</td><td>{2:.2}</td><td>{3:.2}</td><td>{4:.2}</td><td>{5:.2}</td><td><svg viewBox=\"0 0 100 8\" class=\"meter\" role=\"img\" aria-label=\"{share} %\"><rect width=\"100\" height=\"8\" class=\"back\"/><rect width=\"{6}\" height=\"8\" class=\"{7}\"/></svg></td></tr>\n",
+                "<tr data-key=\"{0}\"><th>{0}</th><td>{1}</td><td>{2:.2}</td>",
                 escape(&budget.name),
                 escape(&budget.scope.to_string()),
-                budget.monthly,
-                standing.this_month,
-                standing.full_month,
-                standing.remaining,
-                share.clamp(0, 100),
-                if standing.warning.is_some() { "over" } else { "p0" }
+                budget.monthly
             ),
         );
+        match figures {
+            Ok(figures) => {
+                let share =
+                    figures.this_month.checked_mul(100u32).and_then(|share| share.checked_div(budget.monthly.amount()));
+                let share = share.ok().and_then(|share| i32::try_from(share.round(0).amount()).ok()).unwrap_or(100);
+                push(
+                    html,
+                    format_args!(
+                        "<td>{0:.2}</td><td>{1:.2}</td><td>{2:.2}</td><td><svg viewBox=\"0 0 100 8\" class=\"meter\" role=\"img\" aria-label=\"{share} %\"><rect width=\"100\" height=\"8\" class=\"back\"/><rect width=\"{3}\" height=\"8\" class=\"{4}\"/></svg></td></tr>\n",
+                        figures.this_month,
+                        figures.full_month,
+                        figures.remaining,
+                        share.clamp(0, 100),
+                        if figures.warning.is_some() { "over" } else { "p0" }
+                    ),
+                );
+            }
+            Err(error) => {
+                push(html, format_args!("<td colspan=\"4\" class=\"note\">{}</td></tr>\n", escape(error.message())));
+            }
+        }
     }
     html.push_str("</tbody>\n</table>\n</section>\n");
 }
