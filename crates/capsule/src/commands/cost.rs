@@ -1,7 +1,7 @@
 mod files;
 mod page;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use capsule_core::{Error, ErrorKind, Money, MoneyError, ProviderId};
 use capsule_engine::ledger::{Account, By, Group, Purse, month_end, summary};
@@ -121,22 +121,25 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
     };
     let rows = days(&accounts, now, args.since, args.until).map_err(unsummable)?;
     if let Some(path) = &args.focus {
-        keep(path, files::focus(&rows, now).as_bytes())?;
+        write(path, &files::focus(&rows, now))?;
     }
     if let Some(path) = &args.csv {
-        keep(path, files::groups(&title.to_lowercase(), &groups).as_bytes())?;
+        write(path, &files::groups(&title.to_lowercase(), &groups))?;
     }
     if let Some(path) = &args.csv_days {
-        keep(path, files::days(&rows).as_bytes())?;
+        write(path, &files::days(&rows))?;
     }
     if let Some(path) = &args.html {
         let end = month_end(now);
-        let (days, budgets) = (days(&accounts, end, args.since, None).map_err(unsummable)?, engine.budgets().await?);
-        let (accounts, groups, total, days, budgets) = (&accounts[..], &groups[..], &total, &days[..], &budgets[..]);
+        let due = days(&accounts, end, args.since, None).map_err(unsummable)?;
+        let (rows, budgets) = (days(&accounts, now, args.since, None).map_err(unsummable)?, engine.budgets().await?);
+        let (accounts, groups, total, budgets) = (&accounts[..], &groups[..], &total, &budgets[..]);
+        let (charged, days) = (&rows[..], &due[..]);
         let title = &format!("By {}", title.to_lowercase());
         let (today, last) = (date(now), date(end).yesterday().unwrap_or(date(end)));
-        let page = page::Page { accounts, groups, total, days, budgets, title, since: args.since, now, today, last };
-        keep(path, page::page(&page).map_err(unsummable)?.as_bytes())?;
+        let page =
+            page::Page { accounts, groups, total, charged, days, budgets, title, since: args.since, now, today, last };
+        write(path, &page::page(&page).map_err(unsummable)?)?;
     }
     for path in [&args.focus, &args.csv, &args.csv_days, &args.html].into_iter().flatten() {
         output::note(format!("Wrote {}.", path.display()));
@@ -166,6 +169,12 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
         output::note(format!("{unpriced} servers have no known price and are not in the sums."));
     }
     Ok(())
+}
+
+/// Writes a file that the user named.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    keep(path, text.as_bytes())
+        .map_err(|error| error.with_hint("Name a file in a directory that is there and may be written to."))
 }
 
 /// What each server cost on each day from `since` to `until`, as far as it is charged at `now`: by day, then by server.

@@ -24,6 +24,8 @@ pub(super) struct Page<'a> {
     pub(super) accounts: &'a [Account],
     pub(super) groups: &'a [Group],
     pub(super) total: &'a (Purse, Purse),
+    /// Until now.
+    pub(super) charged: &'a [Day<'a>],
     /// Until the month's end.
     pub(super) days: &'a [Day<'a>],
     pub(super) budgets: &'a [Standing],
@@ -97,7 +99,7 @@ fn chart(html: &mut String, page: &Page<'_>, currency: Currency, providers: &[&s
     let earliest = page.last.checked_sub((DAYS - 1).days()).unwrap_or(page.last);
     let first = first.unwrap_or(page.last).max(earliest);
     let dates: Vec<Date> = first.series(1.day()).take_while(|day| *day <= page.last).collect();
-    let costs = by_day(page.days, currency)?;
+    let (charged, costs) = (by_day(page.charged, currency)?, by_day(page.days, currency)?);
     let sum = |day: &Date| {
         let of_day = providers.iter().filter_map(|provider| costs.get(&(*day, *provider)));
         of_day.into_iter().try_fold(Money::zero(currency), |sum, amount| sum.checked_add(*amount))
@@ -136,9 +138,9 @@ fn chart(html: &mut String, page: &Page<'_>, currency: Currency, providers: &[&s
         let (x, next) = (left + WIDTH * index / count, left + WIDTH * (index + 1) / count);
         let (width, mut top) = ((next - x - 1).clamp(1, 36), 0);
         let x = x + (next - x - width) / 2;
-        let (is_due, mut so_far) = (*day > page.today, Money::zero(currency));
-        for (provider, amount) in providers.iter().enumerate().filter_map(|(n, p)| Some((n, costs.get(&(*day, *p))?))) {
-            so_far = so_far.checked_add(*amount)?;
+        let mut so_far = Money::zero(currency);
+        for (provider, amount, is_due) in pieces(page, *day, providers, &charged, &costs)? {
+            so_far = so_far.checked_add(amount)?;
             // The pieces add up, since each ends where the sum so far does.
             let height = units(so_far, most)?;
             let name = escape(providers[provider]);
@@ -177,14 +179,45 @@ fn chart(html: &mut String, page: &Page<'_>, currency: Currency, providers: &[&s
     Ok(())
 }
 
+/// What a day's bar is made of, from the bottom: provider, amount, and whether that is not charged yet. Today it is both:
+/// what is charged below what is to come.
+fn pieces(
+    page: &Page<'_>,
+    day: Date,
+    providers: &[&str],
+    charged: &Costs<'_>,
+    costs: &Costs<'_>,
+) -> Result<Vec<(usize, Money, bool)>, MoneyError> {
+    let (mut done, mut due) = (Vec::new(), Vec::new());
+    for (index, provider) in providers.iter().enumerate() {
+        let Some(amount) = costs.get(&(day, *provider)).copied() else { continue };
+        match charged.get(&(day, *provider)).copied() {
+            _ if day < page.today => done.push((index, amount, false)),
+            Some(charged) if day == page.today => {
+                done.push((index, charged, false));
+                let rest = amount.checked_sub(charged)?;
+                due.extend(
+                    (!rest.amount().is_sign_negative() && !rest.amount().is_zero()).then_some((index, rest, true)),
+                );
+            }
+            _ => due.push((index, amount, true)),
+        }
+    }
+    done.append(&mut due);
+    Ok(done)
+}
+
 /// How high an amount is where the most is as high as the chart.
 fn units(amount: Money, most: Money) -> Result<i32, MoneyError> {
     let height = amount.checked_mul(u32::try_from(HEIGHT).unwrap_or(0))?.checked_div(most.amount())?;
     Ok(i32::try_from(height.round(0).amount()).unwrap_or(0).clamp(0, HEIGHT))
 }
 
-fn by_day<'a>(days: &'a [Day<'_>], currency: Currency) -> Result<BTreeMap<(Date, &'a str), Money>, MoneyError> {
-    let mut costs: BTreeMap<(Date, &str), Money> = BTreeMap::new();
+/// What a provider's servers cost on a day, in one currency.
+type Costs<'a> = BTreeMap<(Date, &'a str), Money>;
+
+fn by_day<'a>(days: &'a [Day<'_>], currency: Currency) -> Result<Costs<'a>, MoneyError> {
+    let mut costs = Costs::new();
     for day in days.iter().filter(|day| day.amount.currency() == currency) {
         let sum = costs.entry((day.day, day.provider())).or_insert(Money::zero(currency));
         *sum = sum.checked_add(day.amount)?;
@@ -309,8 +342,9 @@ fn numbers(
         columns.iter().for_each(|column| push(html, format_args!("<th>{}</th>", escape(column))));
         html.push_str("</tr></thead>\n<tbody>\n");
         for day in dates {
-            let is_due = if day > page.today { " class=\"note\"" } else { "" };
-            push(html, format_args!("<tr{is_due}><th>{day}</th>"));
+            let is_due = if day >= page.today { " class=\"note\"" } else { "" };
+            let until = if day == page.today { ", until its end" } else { "" };
+            push(html, format_args!("<tr{is_due}><th>{day}{until}</th>"));
             for column in &columns {
                 let amount = costs.get(&(day, *column)).map(|amount| format!("{amount:.2}")).unwrap_or_default();
                 push(html, format_args!("<td>{amount}</td>"));

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use capsule_core::{Addresses, BillingRule, BillingUnit, Granularity, InstanceId, InstanceStatus, Price, Tags};
+use capsule_core::{
+    Addresses, BillingRule, BillingUnit, Error, ErrorKind, Granularity, InstanceId, InstanceStatus, Price, Rates, Tags,
+};
+use capsule_engine::budget::{Budget, Figures};
 use capsule_engine::{OperationId, Record};
 
 use super::*;
@@ -54,6 +57,15 @@ fn accounts() -> Vec<Account> {
     ]
 }
 
+/// How a budget stands, or why that is not known.
+fn standing(known: Result<(), &str>) -> Standing {
+    let (monthly, nothing) = (Money::constant(9, 0, Currency::USD), Money::zero(Currency::USD));
+    let scope = capsule_engine::budget::Scope::All;
+    let budget = Budget { name: "team".to_owned(), monthly, scope, warn: vec![], block: true, rates: Rates::default() };
+    let figures = Figures { this_month: nothing, full_month: nothing, remaining: monthly, unpriced: 0, warning: None };
+    Standing { budget, figures: known.map(|()| figures).map_err(|why| Error::new(ErrorKind::Invalid, why)) }
+}
+
 const NOW: &str = "2026-11-10T06:00:00Z";
 
 #[test]
@@ -62,13 +74,16 @@ fn a_page_shows_every_number_and_no_name_is_markup() {
     let end = capsule_engine::ledger::month_end(now);
     let by = By::Tag("note".to_owned());
     let groups = summary(&accounts, &by, None, now).unwrap();
+    let charged = days(&accounts, now, None, None).unwrap();
     let (days, total) = (days(&accounts, end, None, None).unwrap(), total(&groups).unwrap());
+    let budgets = [standing(Ok(())), standing(Err("a rate is missing"))];
     let html = page(&Page {
         accounts: &accounts,
         groups: &groups,
         total: &total,
+        charged: &charged,
         days: &days,
-        budgets: &[],
+        budgets: &budgets,
         title: HOSTILE,
         since: None,
         now,
@@ -84,8 +99,17 @@ fn a_page_shows_every_number_and_no_name_is_markup() {
         assert!(html.contains(amount), "{amount} is missing");
     }
     let (bars, pale) = (html.matches("<rect x=").count(), html.matches(" due\"").count());
-    // Days of 2026-10-20 to 11-30, 11-03 to 11-30, 11-09 to 11-30; 20 of each are to come.
-    assert_eq!((bars, pale), (42 + 28 + 22, 60));
+    // Days of 2026-10-20 to 11-30, 11-03 to 11-30, 11-09 to 11-30; 20 of each are to come, and of today a piece of each.
+    assert_eq!((bars, pale), (42 + 28 + 22 + 3, 63));
+    // Today at six: six hours of each server are charged, and eighteen are to come.
+    for piece in [
+        "2026-11-10 vultr: 0.30 USD<",
+        "2026-11-10 vultr: 0.90 USD (forecast)",
+        "2026-11-10 scaleway: 1.80 EUR (forecast)",
+    ] {
+        assert!(html.contains(piece), "{piece} is missing");
+    }
+    assert!(html.contains("a rate is missing") && html.matches("<tr data-key=\"team\">").count() == 2, "{html}");
 }
 
 #[test]
