@@ -43,7 +43,7 @@ pub struct Deploy {
     #[arg(long, value_enum, value_name = "OVER", requires = "count")]
     pub spread: Option<Over>,
     /// Note that it is to live only so long, such as 8h, as the tag `expires`; `capsule expire` deletes what is due
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
     pub ttl: Option<Duration>,
     /// A public key file, or a key that the provider has, by its id or name (may be repeated)
     #[arg(long, value_name = "FILE|KEY")]
@@ -540,4 +540,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let length: jiff::SignedDuration =
         text.parse().map_err(|_| format!("`{text}` is not a length of time such as 90s, 10m or 1h30m"))?;
     Duration::try_from(length).map_err(|_| "a length of time cannot be negative".to_owned())
+}
+
+/// A length of time that has a length.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it is no time at all; give one such as 8h".to_owned()),
+        length => Ok(length),
+    }
 }

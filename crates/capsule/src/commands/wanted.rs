@@ -45,10 +45,10 @@ pub struct Wanted {
     #[arg(long)]
     pub bare_metal: bool,
     /// At most this price an hour, such as 0.05 or "0.05 EUR" [currency: USD]
-    #[arg(long, value_name = "PRICE", value_parser = super::deploy::money)]
+    #[arg(long, value_name = "PRICE", value_parser = super::deploy::money, allow_negative_numbers = true)]
     pub max_hourly: Option<Money>,
     /// At most this price a month
-    #[arg(long, value_name = "PRICE", value_parser = super::deploy::money)]
+    #[arg(long, value_name = "PRICE", value_parser = super::deploy::money, allow_negative_numbers = true)]
     pub max_monthly: Option<Money>,
     /// Ask the providers even if a fresh answer is kept
     #[arg(long)]
@@ -59,14 +59,19 @@ pub struct Wanted {
 #[derive(Debug, Default, Args)]
 pub struct Compared {
     /// Compare what so much time costs, such as 8h or 2160h, instead of an hour
-    #[arg(long = "for", value_name = "TIME", value_parser = super::deploy::duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = super::deploy::some_time)]
     pub time: Option<Duration>,
     /// Only regions on this continent, such as europe or north-america (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = continent)]
     pub continent: Vec<Continent>,
     /// What one unit of another currency is worth, such as "EUR=1.08 USD": then their prices are compared (may be repeated)
     #[arg(long, value_name = "RATE")]
     pub rate: Vec<String>,
+}
+
+/// With the way out beside what is wrong.
+fn continent(text: &str) -> Result<Continent, String> {
+    text.parse().map_err(|error: Error| format!("{error} {}", error.hint().unwrap_or_default()))
 }
 
 impl Compared {

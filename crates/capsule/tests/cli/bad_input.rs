@@ -34,6 +34,23 @@ fn unknown_names_offer_the_nearest() {
     assert_eq!(program.machines().born, 0);
 }
 
+#[test]
+fn absurd_limits_and_lengths_of_time_are_refused_by_name() {
+    let program = Program::new();
+    for (args, words) in [
+        (&["cheapest", "--max-monthly", "-5"][..], &["--max-monthly", "cannot be negative"][..]),
+        (&["plans", "--max-hourly", "-0.5"], &["--max-hourly", "cannot be negative"]),
+        (&["cheapest", "--max-monthly", "5 XYZ"], &["--max-monthly", "`XYZ` is no currency code"]),
+        (&["cheapest", "--for", "0h"], &["--for", "no time at all"]),
+        (&["deploy", "web", "--ttl", "0s"], &["--ttl", "no time at all"]),
+        (&["cheapest", "--continent", "atlantis"], &["--continent", "atlantis", "europe"]),
+    ] {
+        one_clear_error(program.sandbox(args), 2, words);
+    }
+    let nowhere = program.sandbox(&["cost", "--focus", "/nowhere/at/all.csv"]);
+    one_clear_error(nowhere, 2, &["/nowhere/at/all.csv", "a directory that is there"]);
+}
+
 /// Everything that the simulated clouds were asked, and whether anything was written down.
 fn traces(program: &Program) -> (std::collections::BTreeMap<String, u64>, usize) {
     let ops = program.sandbox(&["-o", "json", "ops"]).exits(0).json();
