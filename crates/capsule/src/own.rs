@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use capsule_core::{
-    Account, Addresses, Capabilities, Catalog, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Leftovers, Lifecycle, Marking, Order, OwnLoader, Power, Provider, ProviderId, RawBody, Result, Scope, Statements,
-    Tags,
+    Account, Addresses, Capabilities, Catalog, Descriptor, Disks, Error, ErrorKind, Instance, InstanceId,
+    InstanceStatus, Leftovers, Lifecycle, Marking, Order, OwnLoader, Power, Provider, ProviderId, RawBody, Result,
+    Scope, Statements, Tags,
 };
 use capsule_engine::Record;
 use jiff::Timestamp;
@@ -124,6 +124,10 @@ impl Provider for Own {
     }
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
         None
     }
 

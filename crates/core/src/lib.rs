@@ -34,8 +34,8 @@ pub use money::{Currency, Money, MoneyError};
 pub use net::{Net, SystemNet};
 pub use price::{BillingRule, BillingUnit, DayCost, DiskUnit, Extra, ExtraKind, Granularity, Life, Price, PricePart};
 pub use provider::{
-    Account, Capabilities, Connect, Descriptor, Leftover, LeftoverKind, Leftovers, Lifecycle, MadeFor, Marking,
-    OwnLoader, Provider, Quota, Setting, SettingValue, Settings,
+    Account, Capabilities, Connect, Descriptor, Disk, Disks, Leftover, LeftoverKind, Leftovers, Lifecycle, MadeFor,
+    Marking, OwnLoader, Provider, Quota, Setting, SettingValue, Settings,
 };
 pub use rates::Rates;
 pub use ssh::PublicKey;

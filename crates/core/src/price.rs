@@ -96,13 +96,15 @@ pub enum DiskUnit {
 impl DiskUnit {
     /// How many of it hold so many GiB.
     fn holding(self, gib: u64) -> u64 {
-        match self {
-            DiskUnit::Gib => gib,
-            DiskUnit::Gb => {
-                let units = (u128::from(gib) << 30).div_ceil(1_000_000_000);
-                u64::try_from(units).unwrap_or(u64::MAX)
-            }
-        }
+        self.holding_bytes(u128::from(gib) << 30)
+    }
+
+    fn holding_bytes(self, bytes: u128) -> u64 {
+        let unit: u128 = match self {
+            DiskUnit::Gib => 1 << 30,
+            DiskUnit::Gb => 1_000_000_000,
+        };
+        u64::try_from(bytes.div_ceil(unit)).unwrap_or(u64::MAX)
     }
 
     fn is_gib(&self) -> bool {
@@ -114,7 +116,7 @@ impl DiskUnit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExtraKind {
-    /// The disk that it boots from; counted in [`Extra::unit`].
+    /// The disk that it boots from, and of a server that others ordered all that end with it; counted in [`Extra::unit`].
     RootDisk,
     /// A public IPv4 address.
     PublicIpv4,
@@ -303,6 +305,22 @@ impl Price {
         let disks = self.extras.iter_mut().filter(|extra| extra.what == ExtraKind::RootDisk);
         disks.for_each(|disk| disk.count = disk.unit.holding(gib));
         self
+    }
+
+    /// The same price with disks of these sizes in bytes, where disks are charged apart: all that end with the server.
+    #[must_use]
+    pub fn with_disks(mut self, bytes: impl Iterator<Item = u64> + Clone) -> Self {
+        for disk in self.extras.iter_mut().filter(|extra| extra.what == ExtraKind::RootDisk) {
+            let units = bytes.clone().map(|bytes| disk.unit.holding_bytes(bytes.into()));
+            disk.count = units.fold(0, u64::saturating_add);
+        }
+        self.extras.retain(|extra| extra.what != ExtraKind::RootDisk || extra.count > 0);
+        self
+    }
+
+    /// Whether its disks are charged apart from the plan.
+    pub fn has_disks_apart(&self) -> bool {
+        self.extras.iter().any(|extra| extra.what == ExtraKind::RootDisk)
     }
 
     /// How large the root disk in this price is, where it is charged apart and counted in GiB.

@@ -133,6 +133,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// - `a_server_can_start_from_its_own_disk`: at once where this is `None`, else once it was asked for
     fn own_loader(&self) -> Option<&dyn OwnLoader>;
 
+    /// The way to the disks of servers that others ordered; `None` where a plan's price has its disk in it.
+    ///
+    /// # Behavior
+    /// - `a_price_without_a_way_to_disks_has_them_in_it`
+    fn disks(&self) -> Option<&dyn Disks>;
+
     /// The way to mark servers that others made; `None` where there are no tags.
     ///
     /// # Behavior
@@ -254,6 +260,34 @@ pub trait OwnLoader: Send + Sync {
     /// - `own_disk_may_be_asked_for_twice`
     /// - `own_disk_of_a_missing_server_is_not_found`
     async fn start_from_own_disk(&self, id: &InstanceId) -> Result<()>;
+}
+
+/// Servers whose disks are charged apart from their plans, and are as large as whoever ordered them wanted.
+#[async_trait]
+pub trait Disks: Send + Sync {
+    /// The disks that hang on each of these servers now; a server that is not there is left out. A few requests for each
+    /// region, however many servers they are.
+    ///
+    /// # Behavior
+    /// - `the_disks_of_a_server_are_told`: with the size that was ordered, and that the root disk ends with it
+    /// - `a_missing_server_has_no_disks`
+    async fn of(&self, ids: &[InstanceId]) -> Result<BTreeMap<InstanceId, Vec<Disk>>>;
+}
+
+/// A disk that hangs on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// What the vendor calls it.
+    pub native: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What it is in the vendor's words, such as `io2`.
+    pub kind: String,
+    /// Whether it costs for its size what [`ExtraKind::RootDisk`](crate::ExtraKind::RootDisk) does in a catalogue's price,
+    /// and nothing else.
+    pub is_usual: bool,
+    /// Whether it goes when its server does.
+    pub ends_with_server: bool,
 }
 
 /// Servers that this installation did not make, and that are to show in its lists from now on.

@@ -72,6 +72,9 @@ async fn a_server_lives_and_dies() {
     assert_eq!(shown.status, InstanceStatus::Running);
     assert!(shown.addresses.primary().is_some() && shown.created_at.is_some());
     assert!(shown.metadata.get().contains("a & b <ü>"));
+    let disks = aws.disks().unwrap().of(std::slice::from_ref(&made.id)).await.unwrap();
+    let [disk] = &disks[&made.id][..] else { panic!("{disks:?}") };
+    assert_eq!((disk.bytes >> 30, disk.kind.as_str(), disk.is_usual, disk.ends_with_server), (30, "gp3", true, true));
 
     for (to, status) in [
         (Power::On, InstanceStatus::Running),

@@ -1,10 +1,10 @@
-use capsule_core::{Error, ErrorKind, Instance, Price};
+use capsule_core::{Error, ErrorKind};
 use capsule_engine::{Adopt as How, Engine, Record};
 use capsule_xnode::Owner;
 use clap::Args;
 
 use super::adopt_host::{self, Host};
-use super::{Outcome, target};
+use super::{Outcome, priced, target};
 use crate::nodes::Goal;
 use crate::output::{self, Table};
 use crate::session::Session;
@@ -12,7 +12,7 @@ use crate::session::Session;
 /// Take a server that is there into the inventory
 ///
 /// It is then ours to start, stop and delete. What it cost until now is not known; what it costs from now on is read
-/// from the catalogue. Nothing is changed at the provider, unless --tag asks for it.
+/// from the catalogue, with the disks that it has where they are charged apart. Nothing is changed at the provider, unless --tag asks for it.
 ///
 /// With --tag the server gets our owner tag beside its own tags, so that `capsule rebuild` finds it should the journal be
 /// lost. Most vendors take all tags of a server at once: what somebody else changes in that moment is lost. What is missing
@@ -86,14 +86,7 @@ async fn at_provider(session: &Session, engine: &Engine, args: &Adopt) -> Result
         Error::new(ErrorKind::NotFound, format!("There is no server {}.", target.id))
             .with_hint("`capsule list` shows those that there are.")
     })?;
-    let price = price(session, &instance).await;
-    if let Some(gib) = price.as_ref().and_then(Price::root_disk_gib) {
-        output::note(format!(
-            "{}: its price is with the {gib} GiB of disk that such a server gets unless told otherwise; which disks it \
-             really has is not known, and so not what they cost.",
-            instance.id
-        ));
-    }
+    let price = priced::prices(session, &[&instance]).await.remove(&instance.id);
     let how = How { name: args.name.clone(), foreign: args.foreign, price, ..How::default() };
     engine.adopt(instance, how).await.map_err(|error| match error.kind() {
         ErrorKind::Forbidden => {
@@ -107,13 +100,6 @@ async fn at_provider(session: &Session, engine: &Engine, args: &Adopt) -> Result
         }
         _ => error,
     })
-}
-
-/// What a server costs by the catalogue now; `None` where that cannot be learned.
-pub(super) async fn price(session: &Session, instance: &Instance) -> Option<Price> {
-    let provider = instance.id.provider.to_string();
-    let (catalogs, _) = session.catalogs(std::slice::from_ref(&provider), false).await.ok()?;
-    catalogs.iter().find_map(|catalog| catalog.offer(&instance.plan, &instance.id.region)?.price.clone())
 }
 
 /// Prints servers of the inventory.

@@ -4,7 +4,7 @@ mod original;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
-use capsule_core::{Catalog, Currency, Error, ErrorKind, Instance, InstanceId, Money, Scope, Tags};
+use capsule_core::{Currency, Error, ErrorKind, Instance, InstanceId, Money, Scope, Tags};
 use capsule_engine::{Adopt, Engine};
 use clap::{Args, Subcommand};
 use futures_util::future::join_all;
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use self::matching::{Outcome as Became, Shown, Verdict, judge};
 use self::original::{File, Past, Row};
-use super::{Outcome, finish};
+use super::{Outcome, finish, priced};
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
@@ -173,7 +173,9 @@ async fn take(
     let (known, owner) = (engine.inventory().await?, session.owner().await?);
     let living: HashSet<InstanceId> = known.iter().map(|record| record.id.clone()).collect();
     let mut names: HashSet<String> = known.into_iter().map(|record| record.name).collect();
-    let mut catalogs: Option<Vec<Catalog>> = None;
+    let is_new = |instance: &&Instance| adopt && !living.contains(&instance.id);
+    let new: Vec<&Instance> = verdicts.iter().filter_map(|verdict| verdict.instance).filter(is_new).collect();
+    let prices = priced::prices(session, &new).await;
     let mut all = Vec::with_capacity(verdicts.len());
     for verdict in verdicts {
         let mut taken = Taken::default();
@@ -181,19 +183,11 @@ async fn take(
             taken.managed = living.contains(&instance.id);
             taken.tagged = instance.is_owned_by(&owner);
             if adopt && !taken.managed {
-                if catalogs.is_none() {
-                    catalogs = Some(prices(session, verdicts).await);
-                }
-                let offer = |catalog: &Catalog| {
-                    let is_its = catalog.provider == instance.id.provider;
-                    is_its.then(|| catalog.offer(&instance.plan, &instance.id.region)?.price.clone()).flatten()
-                };
-                let price = catalogs.iter().flatten().find_map(offer);
                 let name = free(&names, entry.name.as_deref().unwrap_or(&instance.name), &instance.id);
                 let how = Adopt {
                     name: Some(name.clone()),
                     foreign: true,
-                    price,
+                    price: prices.get(&instance.id).cloned(),
                     tags: tags(&entry.tags),
                     ..Adopt::default()
                 };
@@ -223,15 +217,6 @@ async fn tag(engine: &Engine, verdicts: &[Verdict<'_>], taken: &mut [Taken], err
             Err(error) => errors.push(error),
         }
     }
-}
-
-/// The catalogues of the providers that something was matched at; one that cannot be had leaves its servers without a price.
-async fn prices(session: &Session, verdicts: &[Verdict<'_>]) -> Vec<Catalog> {
-    let mut names: Vec<String> =
-        verdicts.iter().filter_map(|verdict| Some(verdict.instance?.id.provider.to_string())).collect();
-    names.sort();
-    names.dedup();
-    session.catalogs(&names, false).await.map(|(catalogs, _)| catalogs).unwrap_or_default()
 }
 
 /// The name, or one with the id in it where another server has it: the original had no names of its own.

@@ -27,6 +27,7 @@ pub mod ops;
 pub mod orphans;
 pub mod plans;
 pub mod power;
+mod priced;
 pub mod provider;
 pub mod providers;
 pub mod rebuild;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use capsule_core::{Catalog, Currency, Error, Instance, InstanceStatus, Leftover, Life, Money, Price, RawBody};
+use capsule_core::{Currency, Error, Instance, InstanceStatus, Leftover, Life, Money, Price, RawBody};
 use capsule_engine::{Adopt, Engine, Outcome as Operated, Record, Survey};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Outcome, confirm, finish};
+use super::{Outcome, confirm, finish, priced};
 use crate::complete;
 use crate::output::{self, Progress, Table};
 use crate::session::Session;
@@ -144,31 +144,21 @@ async fn record_gone(engine: &Engine, surveys: &[Survey]) -> Result<Vec<Record>,
 
 /// The orphans of all providers with their costs, without the vendors' bodies.
 async fn price(session: &Session, surveys: &mut [Survey]) -> Vec<Orphan> {
-    let selling: Vec<String> =
-        surveys.iter().filter(|survey| !survey.orphans.is_empty()).map(|survey| survey.provider.to_string()).collect();
-    let (catalogs, refused) = match selling.is_empty() {
-        true => (Vec::new(), Vec::new()),
-        false => session.catalogs(&selling, false).await.unwrap_or_default(),
-    };
-    for error in refused {
-        // The orphans themselves are known: only their prices are not.
-        output::note(format!("warning: prices are unknown: {error}"));
-    }
+    let found: Vec<&Instance> = surveys.iter().flat_map(|survey| &survey.orphans).collect();
+    let mut prices = priced::prices(session, &found).await;
     let mut orphans = Vec::new();
     for survey in surveys {
-        let catalog = catalogs.iter().find(|catalog| catalog.provider == survey.provider);
         for mut instance in std::mem::take(&mut survey.orphans) {
             instance.metadata = RawBody::empty();
-            orphans.push(Orphan::of(instance, catalog, survey.at));
+            let price = prices.remove(&instance.id);
+            orphans.push(Orphan::of(instance, price, survey.at));
         }
     }
     orphans
 }
 
 impl Orphan {
-    fn of(instance: Instance, catalog: Option<&Catalog>, now: Timestamp) -> Self {
-        let offer = catalog.and_then(|catalog| catalog.offer(&instance.plan, &instance.id.region));
-        let price = offer.and_then(|offer| offer.price.clone());
+    fn of(instance: Instance, price: Option<Price>, now: Timestamp) -> Self {
         // How long a server that is off was off already is not known: what it cost cannot be.
         let rests = |price: &Price| instance.status == InstanceStatus::Stopped && !price.rule.stopped_is_billed;
         let so_far = price.as_ref().filter(|price| !rests(price)).zip(instance.created_at);

@@ -188,6 +188,47 @@ fn a_lost_owner_is_looked_for_and_never_guessed() {
     assert!(other.stderr.contains(&owner) && other.stderr.contains("--home"), "{other:?}");
 }
 
+/// The root disk in a server's price, in the vendor's units.
+fn disk_of(server: &serde_json::Value) -> Option<u64> {
+    let extras = server["price"]["extras"].as_array().unwrap_or_else(|| panic!("{server} has no price"));
+    extras.iter().find(|extra| extra["what"] == "root_disk")?["count"].as_u64()
+}
+
+#[test]
+fn a_server_of_others_is_priced_with_the_disks_that_it_has() {
+    for (provider, size, large, list) in
+        [("aws", "size_gib", 100_u64, "ec2.DescribeVolumes"), ("scaleway", "size", 100_000_000_000, "volumes.list")]
+    {
+        let program = Program::new();
+        program.sandbox(&["deploy", "web", "--min-cpu", "1", "--provider", provider]).exits(0);
+        lose_journal(&program);
+        meanwhile(&program, |world| {
+            let volumes = world.clouds.get_mut(provider).unwrap().resources.get_mut("volume").unwrap();
+            let root = volumes.iter().next().unwrap().clone();
+            volumes.get_mut(&root.id).unwrap().data[size] = large.into();
+            // Another one that stays: its owner did not say that it is to go, and at the other vendor none does.
+            let mut other = capsule_sim::Resource { id: "vol-0other".to_owned(), ..root };
+            other.data["dies_with_instance"] = false.into();
+            volumes.push(other);
+        });
+        age(&program, 90);
+        let orphans = program.sandbox(&["-o", "json", "orphans"]).exits(0);
+        assert_eq!(disk_of(&orphans.json()["orphans"][0]), Some(100), "{provider}: {orphans:?}");
+        // Where they may not be read that is said, and the usual disk is reckoned with.
+        program.run(&["sandbox", "fault", &format!("{provider}:{list}:status=403x*")]).exits(0);
+        let guessed = program.sandbox(&["-o", "json", "orphans", "--provider", provider]);
+        let usual = if provider == "aws" { 8 } else { 20 };
+        assert_eq!(disk_of(&guessed.json()["orphans"][0]), Some(usual), "{provider}: {guessed:?}");
+        assert!(guessed.stderr.contains("which disks it really has is not known"), "{guessed:?}");
+        meanwhile(&program, |world| world.faults.clear());
+        let adopted = program.sandbox(&["-o", "json", "adopt", "web"]).exits(0);
+        assert_eq!(disk_of(&adopted.json()["adopted"][0]), Some(100), "{provider}");
+        for words in ["not in its price: the disk vol-0other of ", "stays when its server goes"] {
+            assert!(adopted.stderr.contains(words), "{words} is missing in {adopted:?}");
+        }
+    }
+}
+
 #[test]
 fn a_server_is_adopted_by_id() {
     let program = deployed(&["web"]);

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use capsule_core::{
-    Account, Addresses, Capabilities, Catalog, Clock, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
-    InstanceStatus, Leftover, Leftovers, Lifecycle, ManualClock, Marking, Order, OwnLoader, OwnerId, PlanKind, Power,
-    Provider, ProviderId, RawBody, Result, Retry, Scope, Statements, Tags, tags,
+    Account, Addresses, Capabilities, Catalog, Clock, Descriptor, Disks, Effect, Error, ErrorKind, Instance,
+    InstanceId, InstanceStatus, Leftover, Leftovers, Lifecycle, ManualClock, Marking, Order, OwnLoader, OwnerId,
+    PlanKind, Power, Provider, ProviderId, RawBody, Result, Retry, Scope, Statements, Tags, tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Look, OnFailure, Options, Placement, Prospect, Providers, Readiness,
@@ -327,6 +327,10 @@ impl Provider for TestCloud {
     }
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
         None
     }
 

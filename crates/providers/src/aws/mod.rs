@@ -4,6 +4,7 @@ mod api;
 mod billing;
 mod convert;
 mod credentials;
+mod disks;
 mod groups;
 mod launch;
 mod leftovers;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{Lane, parse_base};
 use capsule_core::{
-    Account, Capabilities, Catalog, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
+    Account, Capabilities, Catalog, Connect, Descriptor, Disks, Effect, Error, ErrorKind, Instance, InstanceId,
     InstanceStatus, Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, Result, Scope, Setting,
     Settings, Statements, tags,
 };
@@ -319,6 +320,10 @@ impl Provider for Aws {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(self)
     }
 
     fn marking(&self) -> Option<&dyn Marking> {

@@ -586,6 +586,47 @@ async fn the_catalogue_prices_what_it_can() {
 }
 
 #[tokio::test]
+async fn the_disks_of_many_servers_take_few_requests() {
+    let volume = |id: &str, size: &str, kind: &str, beyond: &str, on: &str| {
+        format!(
+            "<item><volumeId>{id}</volumeId><size>{size}</size><volumeType>{kind}</volumeType>{beyond}<attachmentSet>{on}\
+             </attachmentSet></item>"
+        )
+    };
+    let on = |server: &str, ends: bool| {
+        format!("<item><instanceId>{server}</instanceId><deleteOnTermination>{ends}</deleteOnTermination></item>")
+    };
+    let base = "<iops>3000</iops><throughput>125</throughput>";
+    let first = [
+        volume("vol-1", "8", "gp3", base, &on("i-1", true)),
+        volume("vol-2", "50", "gp3", "<iops>6000</iops>", &on("i-1", true)),
+        volume("vol-3", "20", "io2", "<iops>100</iops>", &[on("i-1", false), on("i-9999", true)].concat()),
+    ];
+    let second = volume("vol-4", "30", "gp3", base, &on("i-2", false));
+    let page = |volumes: &str, next: &str| format!("<R><volumeSet>{volumes}</volumeSet>{next}</R>");
+    let script = Script::new(&[
+        ("DescribeVolumes", 200, &page(&first.concat(), "<nextToken>more</nextToken>")),
+        ("DescribeVolumes", 200, &page(&second, "")),
+        ("DescribeVolumes", 200, NONE),
+    ]);
+    let ids: Vec<InstanceId> = (1..=201).map(|n| InstanceId::new("aws", "eu-west-1", format!("i-{n}"))).collect();
+    let told = driver(&script, &["eu-west-1"]).disks().unwrap().of(&ids).await.unwrap();
+    // Two hundred servers a question, of which the first has two pages.
+    assert_eq!(script.count("DescribeVolumes"), 3);
+    assert!(script.last("DescribeVolumes").contains("Filter.1.Name=attachment.instance-id&Filter.1.Value.1=i-"));
+    assert_eq!(told.keys().map(|id| id.native.as_str()).collect::<Vec<_>>(), ["i-1", "i-2"]);
+    let facts = |id: &InstanceId| -> Vec<(u64, &str, bool, bool)> {
+        told[id].iter().map(|d| (d.bytes >> 30, d.kind.as_str(), d.is_usual, d.ends_with_server)).collect()
+    };
+    let beyond = "gp3 beyond its baseline";
+    assert_eq!(facts(&ids[0]), [(8, "gp3", true, true), (50, beyond, false, true), (20, "io2", false, false)]);
+    assert_eq!(facts(&ids[1]), [(30, "gp3", true, false)]);
+    let refused = Script::new(&[("DescribeVolumes", 403, &error("UnauthorizedOperation"))]);
+    let refused = driver(&refused, &["eu-west-1"]).disks().unwrap().of(&ids[..1]).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden);
+}
+
+#[tokio::test]
 async fn a_disk_too_small_for_its_image_is_refused_before_anything_is_made() {
     let script = Script::new(&creating((200, MADE)));
     let mut small = order();

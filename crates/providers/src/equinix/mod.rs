@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Disks, Effect, Error, ErrorKind, Instance, InstanceId,
     Leftovers, Lifecycle, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId, PublicKey, Result,
     Scope, Setting, SshKey, Statements, missing_is_ok,
 };
@@ -242,6 +242,10 @@ impl Provider for Equinix {
     }
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
         None
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, ErrorKind, Instance, InstanceId, InstanceStatus,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Disks, ErrorKind, Instance, InstanceId, InstanceStatus,
     Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
     Statements,
 };
@@ -285,6 +285,10 @@ impl Provider for Hivelocity {
     }
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
         None
     }
 

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Disks, Effect, Error, ErrorKind, Instance, InstanceId,
     Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, Result, Scope, Setting,
     Settings, Statements, missing_is_ok,
 };
@@ -235,6 +235,10 @@ impl Provider for Linode {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         self.direct_disk.then_some(self)
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        None
     }
 
     fn marking(&self) -> Option<&dyn Marking> {

@@ -72,8 +72,18 @@ pub(super) struct BlockVolume {
     pub(super) size: Option<u64>,
     pub(super) status: Option<String>,
     pub(super) tags: Option<Vec<String>>,
+    /// Its class and speed, such as `sbs_5k`.
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
     /// What it hangs on.
-    pub(super) references: Option<Vec<serde::de::IgnoredAny>>,
+    pub(super) references: Option<Vec<Reference>>,
+}
+
+/// What a volume of the block API hangs on.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reference {
+    /// A server's id, where it is one.
+    pub(super) product_resource_id: Option<String>,
 }
 
 /// A kind of server; its name is the key that it stands under.
@@ -331,6 +341,14 @@ impl Api {
     pub(super) async fn volumes_named(&self, zone: &str, project: &str, name: &str) -> Result<Vec<BlockVolume>> {
         let call = Call::get("volumes.list", format!("/block/v1/zones/{}/volumes", encode(zone)));
         self.list_volumes(zone, call.query("project_id", project).query("name", name)).await
+    }
+
+    /// All volumes of a project in a zone.
+    ///
+    /// <https://www.scaleway.com/en/developers/api/block/#path-volume-list-volumes>
+    pub(super) async fn volumes_of(&self, zone: &str, project: &str) -> Result<Vec<BlockVolume>> {
+        let call = Call::get("volumes.list", format!("/block/v1/zones/{}/volumes", encode(zone)));
+        self.list_volumes(zone, call.query("project_id", project)).await
     }
 
     /// Replaces the tags of a volume.

@@ -3,6 +3,7 @@
 mod api;
 mod billing;
 mod convert;
+mod disks;
 mod invoices;
 mod leftovers;
 mod making;
@@ -17,9 +18,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{Client, ClientConfig, HeaderKey};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Error, ErrorKind, Instance, InstanceId, InstanceStatus,
-    Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, RawBody, Result, Scope,
-    Setting, Statements,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Disks, Error, ErrorKind, Instance, InstanceId,
+    InstanceStatus, Leftovers, Lifecycle, Marking, Order, OwnLoader, PlanKind, Power, Provider, ProviderId, RawBody,
+    Result, Scope, Setting, Statements,
 };
 use futures_util::future::{OptionFuture, join, try_join, try_join_all};
 use http::HeaderName;
@@ -265,6 +266,10 @@ impl Provider for Scaleway {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         None
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(self)
     }
 
     fn marking(&self) -> Option<&dyn Marking> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capsule_core::http::{Bucket, Client, ClientConfig, HeaderKey, Rate};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Effect, Error, ErrorKind, Instance, InstanceId,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Disks, Effect, Error, ErrorKind, Instance, InstanceId,
     InstanceStatus, Leftovers, Lifecycle, Marking, Order, OwnLoader, OwnerId, PlanKind, Power, Provider, ProviderId,
     PublicKey, RawBody, Result, Scope, Setting, SshKey, Statements, missing_is_ok,
 };
@@ -283,6 +283,10 @@ impl Provider for Vultr {
     }
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
+        None
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
         None
     }
 

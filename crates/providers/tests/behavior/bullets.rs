@@ -62,6 +62,9 @@ bullets! {
     a_server_can_start_from_its_own_disk,
     own_disk_may_be_asked_for_twice,
     own_disk_of_a_missing_server_is_not_found,
+    a_price_without_a_way_to_disks_has_them_in_it,
+    the_disks_of_a_server_are_told,
+    a_missing_server_has_no_disks,
     a_marked_server_is_listed_as_ours,
     marking_keeps_what_a_server_carries,
     marking_twice_is_ok,
@@ -635,6 +638,38 @@ async fn unmarked(ground: &Ground, name: &str) -> Result<Instance, Failed> {
     let seen = ground.becomes(&server.id, InstanceStatus::Running).await?;
     check!(seen.tags.owner().is_none(), "it is still marked: {:?}", seen.tags);
     Ok(seen)
+}
+
+async fn a_price_without_a_way_to_disks_has_them_in_it(ground: &Ground) -> Outcome {
+    let catalog = ground.provider.catalog().await?;
+    let apart = catalog.offers.iter().find(|offer| offer.price.as_ref().is_some_and(|price| price.has_disks_apart()));
+    check!(ground.provider.disks().is_some() || apart.is_none(), "disks are charged apart from {:?}", apart);
+    Ok(())
+}
+
+async fn the_disks_of_a_server_are_told(ground: &Ground) -> Outcome {
+    let Some(disks) = ground.provider.disks() else { return Ok(()) };
+    let mut order = ground.order(&["large"]).await?;
+    order.spec.disk_gib = Some(50);
+    let made = ground.provider.create(&order).await?.into_iter().next().ok_or("create gave no server")?;
+    let other = ground.running("other").await?;
+    let server = ground.becomes(&made.id, InstanceStatus::Running).await?;
+    let told = disks.of(std::slice::from_ref(&server.id)).await?;
+    check!(told.keys().eq([&server.id]), "{told:?} is of {} too", other.id);
+    let [disk] = &told[&server.id][..] else { return Err(format!("{told:?} is not its one disk").into()) };
+    // Some vendors count in units of 10^9 bytes, and round up.
+    let ordered = 50_u64 << 30;
+    check!((ordered..ordered + 1_000_000_000).contains(&disk.bytes), "{disk:?} is not of 50 GiB");
+    check!(disk.is_usual && disk.ends_with_server && !disk.kind.is_empty(), "{disk:?} is not as it was ordered");
+    Ok(())
+}
+
+async fn a_missing_server_has_no_disks(ground: &Ground) -> Outcome {
+    let Some(disks) = ground.provider.disks() else { return Ok(()) };
+    let made = ground.one("there").await?;
+    let told = disks.of(&[missing(&made.id)]).await?;
+    check!(told.is_empty(), "{told:?}");
+    Ok(())
 }
 
 async fn a_marked_server_is_listed_as_ours(ground: &Ground) -> Outcome {

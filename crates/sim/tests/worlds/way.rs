@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use capsule_core::http::{ByteStream, Ledgers, SendError, Transport};
 use capsule_core::{
-    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Instance, InstanceId, Leftovers, Marking, Order,
+    Account, Capabilities, Catalog, Clock, Connect, Descriptor, Disks, Instance, InstanceId, Leftovers, Marking, Order,
     OwnLoader, Power, Provider, ProviderId, Result, Scope, SettingValue, Settings, Statements, Tags, tags,
 };
 use capsule_engine::Providers;
@@ -143,6 +143,10 @@ impl Provider for Broken {
 
     fn own_loader(&self) -> Option<&dyn OwnLoader> {
         self.0.own_loader()
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        self.0.disks()
     }
 
     fn marking(&self) -> Option<&dyn Marking> {

@@ -9,6 +9,9 @@ use crate::aws::query::{Form, or_default, parsed};
 
 const VERSION: &str = "2016-11-15";
 
+/// So many values a filter takes. (unsure) Not in a source that could be read.
+pub(in crate::aws) const MOST_VALUES: usize = 200;
+
 /// A server.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -261,10 +264,29 @@ pub(in crate::aws) struct Volume {
     pub volume_type: String,
     #[serde(default, deserialize_with = "or_default")]
     pub status: String,
+    /// In GiB.
     #[serde(default, deserialize_with = "parsed")]
     pub size: Option<u64>,
+    /// Of kinds that have a baseline: the baseline, or what is paid for.
+    #[serde(default, deserialize_with = "parsed")]
+    pub iops: Option<u64>,
+    /// In MiB a second.
+    #[serde(default, deserialize_with = "parsed")]
+    pub throughput: Option<u64>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub attachment_set: Vec<Attachment>,
     #[serde(default, deserialize_with = "or_default")]
     pub tag_set: Vec<Tag>,
+}
+
+/// What a disk hangs on.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::aws) struct Attachment {
+    #[serde(default, deserialize_with = "or_default")]
+    pub instance_id: String,
+    #[serde(default, deserialize_with = "parsed")]
+    pub delete_on_termination: Option<bool>,
 }
 
 /// What RunInstances is told. Always exactly one server.
@@ -628,15 +650,21 @@ impl Api {
         answer.accepted()
     }
 
-    /// Disks that carry a tag: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVolumes.html>.
+    /// Disks that carry a tag.
     pub(in crate::aws) async fn volumes_tagged(&self, region: &str, key: &str, value: &str) -> Result<Vec<Volume>> {
+        self.describe_volumes(region, &format!("tag:{key}"), &[value]).await
+    }
+
+    /// Disks that hang on any of these servers; at most [`MOST_VALUES`].
+    pub(in crate::aws) async fn volumes_of(&self, region: &str, servers: &[&str]) -> Result<Vec<Volume>> {
+        self.describe_volumes(region, "attachment.instance-id", servers).await
+    }
+
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVolumes.html>
+    async fn describe_volumes(&self, region: &str, filter: &str, values: &[&str]) -> Result<Vec<Volume>> {
         page::chained("volumes", |token| async move {
-            let form = form("DescribeVolumes").with("MaxResults", 500).maybe("NextToken", token).filter(
-                1,
-                &format!("tag:{key}"),
-                &[value],
-            );
-            let answer = self.ec2(region, look("ec2.DescribeVolumes"), form).await?;
+            let form = form("DescribeVolumes").with("MaxResults", 500).maybe("NextToken", token);
+            let answer = self.ec2(region, look("ec2.DescribeVolumes"), form.filter(1, filter, values)).await?;
             let page: Set<Volume> = answer.read()?;
             Ok((page.set, page.next_token))
         })

@@ -18,7 +18,9 @@ use serde::Deserialize;
 use url::Url;
 
 pub(super) use self::costs::{Costs, RecordCost, ServiceCost};
-pub(super) use self::ec2::{Instance, InstanceType, Item, MachineImage, RunInstances, SecurityGroup, Tag};
+pub(super) use self::ec2::{
+    Attachment, Instance, InstanceType, Item, MOST_VALUES, MachineImage, RunInstances, SecurityGroup, Tag, Volume,
+};
 pub(super) use self::pricing::PricedProduct;
 use super::convert;
 use super::credentials::Keys;
