@@ -16,6 +16,9 @@ pub struct Entry {
     pub elsewhere: &'static Elsewhere,
     /// Whether the settings name, or the machine holds, credentials that no setting requires.
     ambient: fn(&Settings) -> bool,
+    /// The regions that a word may stand for here; none where it can only be another vendor's. Asked where each region is
+    /// asked for by itself; the others' servers are told apart when they are there.
+    pub regions: fn(&str) -> Vec<String>,
     /// Brings its driver to life. Checks the settings; sends nothing.
     pub connect: fn(Connect) -> Connecting,
 }
@@ -27,7 +30,7 @@ impl Entry {
         elsewhere: &'static Elsewhere,
         connect: fn(Connect) -> Connecting,
     ) -> Self {
-        Entry { descriptor, elsewhere, ambient: |_| true, connect }
+        Entry { descriptor, elsewhere, ambient: |_| true, regions: |word| vec![word.to_owned()], connect }
     }
 
     /// Whether there is enough to try a call with.
@@ -44,10 +47,14 @@ static PROVIDERS: &[Entry] = &[
     Entry::new(&hivelocity::DESCRIPTOR, &hivelocity::ELSEWHERE, hivelocity::connect),
     Entry::new(&digitalocean::DESCRIPTOR, &digitalocean::ELSEWHERE, digitalocean::connect),
     Entry::new(&vultr::DESCRIPTOR, &vultr::ELSEWHERE, vultr::connect),
-    Entry { ambient: aws::has_credentials, ..Entry::new(&aws::DESCRIPTOR, &aws::ELSEWHERE, aws::connect) },
+    Entry {
+        ambient: aws::has_credentials,
+        regions: aws::regions,
+        ..Entry::new(&aws::DESCRIPTOR, &aws::ELSEWHERE, aws::connect)
+    },
     Entry::new(&equinix::DESCRIPTOR, &equinix::ELSEWHERE, equinix::connect),
     Entry::new(&linode::DESCRIPTOR, &linode::ELSEWHERE, linode::connect),
-    Entry::new(&scaleway::DESCRIPTOR, &scaleway::ELSEWHERE, scaleway::connect),
+    Entry { regions: scaleway::regions, ..Entry::new(&scaleway::DESCRIPTOR, &scaleway::ELSEWHERE, scaleway::connect) },
 ];
 
 /// Every provider, in the order that tables show them.

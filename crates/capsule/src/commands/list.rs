@@ -1,4 +1,5 @@
 use capsule_core::{Error, Instance, InstanceStatus, Scope, Tags};
+use capsule_providers::Entry;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use futures_util::future::join_all;
@@ -60,8 +61,14 @@ pub(super) async fn run(session: &Session, args: &List) -> Outcome {
         (None, true) => return print(session, &[], &[], &owner),
         _ => Scope::All,
     };
-    let answers = join_all(entries.into_iter().map(|entry| async {
-        session.connect_for_list(entry, &args.region, !args.metadata).await?.list(&scope).await
+    let scope = &scope;
+    let (asked, left_out): (Vec<_>, Vec<_>) =
+        entries.into_iter().map(|entry| (entry, regions_at(entry, args))).partition(|(_, regions)| regions.is_some());
+    let answers = join_all(asked.into_iter().map(|(entry, regions)| async move {
+        let regions = regions.unwrap_or_default();
+        let mut found = session.connect_for_list(entry, &regions, !args.metadata).await?.list(scope).await?;
+        found.retain(|instance| regions.is_empty() || regions.contains(&instance.id.region));
+        Ok(found)
     }))
     .await;
     let mut instances = Vec::new();
@@ -74,14 +81,28 @@ pub(super) async fn run(session: &Session, args: &List) -> Outcome {
         }
     }
     instances.retain(|instance| {
-        (args.region.is_empty() || args.region.contains(&instance.id.region))
-            && args.status.is_none_or(|status| status == instance.status)
+        args.status.is_none_or(|status| status == instance.status)
             && tags
                 .iter()
                 .all(|(key, value)| instance.tags.get(key).is_some_and(|has| value.is_empty() || has == value))
     });
     print(session, &instances, &errors, &owner)?;
+    if instances.is_empty() && !left_out.is_empty() {
+        let names: Vec<&str> = left_out.iter().map(|(entry, _)| entry.descriptor.id.as_str()).collect();
+        let regions: Vec<String> = args.region.iter().map(|region| format!("`{region}`")).collect();
+        output::note(format!("Not asked, as {} is no region there: {}.", regions.join(", "), names.join(", ")));
+    }
     if errors.is_empty() { Ok(()) } else { Err(Failure::several(errors)) }
+}
+
+/// The regions that a provider is asked for, none for all; `None` where what is wanted can lie at others alone. Whoever names
+/// a provider hears from it that it has no such region.
+fn regions_at(entry: &Entry, args: &List) -> Option<Vec<String>> {
+    let regions: Vec<String> = args.region.iter().flat_map(|word| (entry.regions)(word)).collect();
+    match regions.is_empty() && !args.region.is_empty() {
+        true => (!args.provider.is_empty()).then(|| args.region.clone()),
+        false => Some(regions),
+    }
 }
 
 fn print(

@@ -299,3 +299,29 @@ fn who_is_refused_for_credentials_alone_exits_with_4_and_for_anything_else_with_
         }
     }
 }
+
+#[test]
+fn a_region_is_looked_for_where_it_can_be() {
+    let program = Program::new();
+    for (provider, region) in [("digitalocean", "nyc1"), ("scaleway", "fr-par-2"), ("aws", "us-east-1")] {
+        let args = ["deploy", provider, "--min-cpu", "1", "--wait", "none", "--provider", provider, "--region", region];
+        program.sandbox(&args).exits(0);
+    }
+    let list = |args: &[&str]| program.sandbox(&[&["-o", "json", "list"], args].concat());
+    let names = |args: &[&str]| {
+        let listed = list(args).exits(0).json();
+        let names =
+            listed["instances"].as_array().unwrap().iter().map(|server| server["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    // AWS's host for a region that it has not answers as if the key were wrong, and Scaleway refuses what is no zone.
+    assert_eq!(names(&["--region", "nyc1"]), ["digitalocean"]);
+    assert_eq!(names(&["--region", "us-east-1", "--region", "nyc1"]), ["digitalocean", "aws"]);
+    // A region of several zones.
+    assert_eq!(names(&["--region", "fr-par"]), ["scaleway"]);
+    let nowhere = list(&["--region", "nyc-9"]).exits(0);
+    assert!(nowhere.stderr.contains("`nyc-9` is no region there: aws, scaleway"), "{nowhere:?}");
+    // Whoever is named is asked, and says so.
+    let named = list(&["--region", "nyc1", "--provider", "scaleway"]).exits(1);
+    assert!(named.stderr.contains("no zone of Scaleway"), "{named:?}");
+}

@@ -319,6 +319,17 @@ pub(super) fn region(id: &str) -> Region {
     }
 }
 
+/// Whether a word has the form of a region's code: `eu-west-3`, `us-gov-west-1`. No other vendor's code has, and new regions
+/// need not be known here.
+pub(super) fn is_region(word: &str) -> bool {
+    const SIDES: [&str; 9] =
+        ["central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west"];
+    let parts: Vec<&str> = word.split('-').collect();
+    let [area, .., side, number] = parts[..] else { return false };
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    parts.len() > 2 && area.bytes().all(|byte| byte.is_ascii_lowercase()) && SIDES.contains(&side) && is_number
+}
+
 /// The instruction set that servers of this type are made with; `None` for those that run no Linux of ours.
 pub(super) fn architecture(native: &api::InstanceType) -> Option<Architecture> {
     let has = |name: &str| native.processor_info.supported_architectures.iter().any(|word| word == name);

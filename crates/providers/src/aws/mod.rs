@@ -126,6 +126,12 @@ const FIRST_REGION: &str = "us-east-1";
 
 pub(crate) use self::credentials::has_credentials;
 
+/// The region that a word may stand for: none unless it looks like one, since the host of a region that does not exist
+/// answers as if the key were wrong.
+pub(crate) fn regions(word: &str) -> Vec<String> {
+    if convert::is_region(word) { vec![word.to_owned()] } else { Vec::new() }
+}
+
 /// Brings the driver to life. Sends nothing.
 pub fn connect(connect: Connect) -> Connecting {
     Box::pin(async move { Ok(Arc::new(Aws::new(connect)?) as Arc<dyn Provider>) })

@@ -700,3 +700,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_region_of_another_vendor_is_none_of_ours() {
+    for ours in ["us-east-1", "us-gov-west-1", "eusc-de-east-1", "ap-southeast-7", "mx-central-1"] {
+        assert_eq!(regions(ours), [ours]);
+    }
+    for theirs in ["nyc1", "us-east", "us-southeast", "fr-par-2", "TPA1", "da", "ewr", "us-east-", "-1", "east-1", ""] {
+        assert!(regions(theirs).is_empty(), "{theirs}");
+    }
+}

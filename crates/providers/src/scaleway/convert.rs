@@ -56,8 +56,7 @@ pub(super) fn zones(wanted: &[String]) -> Result<Vec<&'static str>> {
     }
     let mut zones = BTreeSet::new();
     for word in wanted {
-        let named: Vec<_> =
-            known().filter(|id| id == word || id.rsplit_once('-').is_some_and(|(r, _)| r == word)).collect();
+        let named = zones_of(word);
         if named.is_empty() {
             return Err(Error::new(ErrorKind::Config, format!("`{word}` is no zone of Scaleway."))
                 .with_provider(&DESCRIPTOR.id)
@@ -66,6 +65,12 @@ pub(super) fn zones(wanted: &[String]) -> Result<Vec<&'static str>> {
         zones.extend(named);
     }
     Ok(zones.into_iter().collect())
+}
+
+/// The zones that a word names, by itself or as their region.
+pub(super) fn zones_of(word: &str) -> Vec<&'static str> {
+    let known = ZONES.iter().map(|(id, ..)| *id);
+    known.filter(|id| *id == word || id.rsplit_once('-').is_some_and(|(region, _)| region == word)).collect()
 }
 
 /// Checks that an id can be one of a server: a zone, and letters, digits and dashes.

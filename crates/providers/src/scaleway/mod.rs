@@ -76,6 +76,11 @@ pub(crate) static ELSEWHERE: Elsewhere = Elsewhere::new("scaleway/scaleway", |id
     id: format!("{}/{}", id.region, id.native),
 });
 
+/// The zones that a word stands for.
+pub(crate) fn regions(word: &str) -> Vec<String> {
+    convert::zones_of(word).into_iter().map(str::to_owned).collect()
+}
+
 static CAPABILITIES: Capabilities = Capabilities {
     kinds: &[PlanKind::Virtual],
     batch: 1,
