@@ -25,9 +25,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(code) = complete::answer(&args) {
         return code;
     }
-    let cli = match cli::Cli::try_parse_from(args) {
+    let cli = match cli::Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
+            let word = args.iter().skip(1).find_map(|arg| arg.to_str().filter(|word| !word.starts_with('-')));
+            if error.kind() == clap::error::ErrorKind::InvalidSubcommand
+                && let Some(error) = word.and_then(commands::openmesh::packages)
+            {
+                return failure::Failure::from(error).report(false);
+            }
             // Help and version are asked for, not errors: they go to stdout and end well.
             let _ = error.print();
             return if error.use_stderr() { 2 } else { 0 };

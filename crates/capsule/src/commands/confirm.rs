@@ -21,17 +21,25 @@ pub(super) fn delete(what: &str) -> Result<(), Failure> {
     }
 }
 
-/// Asks on a terminal whether to carry out a command that orders.
+/// Whether somebody can be asked before a command orders.
 ///
 /// # Errors
-/// What says that nothing was ordered: nobody can be asked, or the answer was no.
-pub(super) fn order(command: &str) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() {
-        let message = "Nothing was ordered: this asks first, and nobody can be asked.";
-        return Err(Error::new(ErrorKind::Config, message)
-            .with_hint(format!("Add --yes, or use `{command}`, which does not ask."))
-            .into());
+/// What says that nothing was ordered, since nobody can.
+pub(super) fn can_order(command: &str) -> Result<(), Failure> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
     }
+    let message = "Nothing was ordered: this asks first, and nobody can be asked.";
+    Err(Error::new(ErrorKind::Config, message)
+        .with_hint(format!("Add --yes, or use `{command}`, which does not ask."))
+        .into())
+}
+
+/// Asks whether to order what was just shown.
+///
+/// # Errors
+/// What says that nothing was ordered: the answer was no, or there was none.
+pub(super) fn order() -> Result<(), Failure> {
     match answer("Order it? [y/N] ")?.to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was ordered."), 1)),

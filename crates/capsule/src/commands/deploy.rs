@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use super::wanted::{self, Compared, Meant, Wanted};
 use super::xnode_args::{Block, XnodeArgs, stage_timeout};
-use super::{Outcome, expire, finish, suited};
+use super::{Outcome, confirm, expire, finish, suited};
 use crate::failure::Failure;
 use crate::nodes::Goal;
 use crate::output::{self, Progress, Table};
@@ -83,6 +83,9 @@ pub struct Deploy {
     /// Order an xNode even where it is known not to fit, or from a retired provider
     #[arg(long)]
     pub force: bool,
+    /// Ask once the choice and its price are shown, as the original's commands did.
+    #[arg(skip)]
+    pub ask: bool,
 }
 
 /// What to wait for.
@@ -261,6 +264,9 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
             output::note("Dry run: nothing was ordered.");
         }
         return session.finish(refused.into_iter().collect());
+    }
+    if args.ask {
+        confirm::order()?;
     }
     let engine = session.engine().await?;
     let progress = Progress::new(session.clock.clone());

@@ -27,6 +27,9 @@ pub struct Known {
     /// Only servers with this tag (may be repeated)
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub tag: Vec<String>,
+    /// Only servers with at least one of these tags (may be repeated)
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub any_tag: Vec<String>,
 }
 
 impl Known {
@@ -35,19 +38,22 @@ impl Known {
     /// # Errors
     /// [`capsule_core::ErrorKind::Invalid`] for a wrong name, [`capsule_core::ErrorKind::Store`].
     pub(super) async fn records(&self, session: &Session) -> Result<Vec<Record>, Error> {
-        let tags: Vec<(String, String)> = self.tag.iter().map(|tag| Tags::parse_pair(tag)).collect::<Result<_, _>>()?;
+        let pairs = |words: &[String]| words.iter().map(|tag| Tags::parse_pair(tag)).collect::<Result<Vec<_>, _>>();
+        let (all, any) = (pairs(&self.tag)?, pairs(&self.any_tag)?);
         for name in self.provider.iter().filter(|name| *name != OWN.as_str()) {
             capsule_providers::find(name)?;
         }
         let mut records = session.engine().await?.inventory().await?;
         records.retain(|record| {
             let id = &record.id;
+            let has = |(key, value): &(String, String)| {
+                record.tags.get(key).is_some_and(|has| value.is_empty() || has == value)
+            };
             (self.provider.is_empty() || self.provider.iter().any(|name| name == id.provider.as_str()))
                 && (self.region.is_empty() || self.region.contains(&id.region))
                 && self.status.is_none_or(|status| status == record.status)
-                && tags
-                    .iter()
-                    .all(|(key, value)| record.tags.get(key).is_some_and(|has| value.is_empty() || has == value))
+                && all.iter().all(has)
+                && (any.is_empty() || any.iter().any(has))
         });
         records.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         Ok(records)

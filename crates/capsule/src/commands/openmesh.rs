@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use capsule_core::{Error, ErrorKind, nearest};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use self::table::{Flag, KEY_GIVEN, KEYS, Now, ROWS, Row};
+use self::table::{Flag, KEY_GIVEN, KEYS, NAMELESS, NO_PACKAGES, Now, PACKAGES, ROWS, Row};
 use super::{Outcome, confirm};
-use crate::cli::{Cli, Global};
+use crate::cli::{Cli, Command, Global};
 use crate::failure::Failure;
 use crate::output;
 
@@ -73,7 +73,10 @@ pub(super) async fn run(global: Global, words: Vec<OsString>) -> Outcome {
     let shown = format!("capsule {}", args.join(" "));
     output::note(format!("This is `{shown}` today."));
     if asks && !args.iter().any(|arg| arg == "--dry-run") {
-        confirm::order(&shown)?;
+        confirm::can_order(&shown)?;
+        if let Command::Deploy(deploy) = &mut cli.command {
+            deploy.ask = true;
+        }
     }
     Box::pin(super::run(cli)).await
 }
@@ -101,7 +104,8 @@ fn today(words: &[String]) -> Result<Today, Error> {
         Now::Runs(runs) => runs,
     };
     let mut args: Vec<String> = runs.command.split(' ').map(str::to_owned).collect();
-    let mut asks = runs.asks;
+    let mut asks = runs.orders;
+    let mut is_named = typed.first().is_some_and(|word| !word.starts_with('-'));
     let mut typed = typed.iter();
     while let Some(word) = typed.next() {
         let (name, value) = match word.split_once('=') {
@@ -124,7 +128,10 @@ fn today(words: &[String]) -> Result<Today, Error> {
         match flag {
             Flag::Always => {}
             Flag::Gone(line) => return Err(Error::new(ErrorKind::Unsupported, *line)),
-            Flag::Value => args.push(value()?),
+            Flag::Value => {
+                is_named = true;
+                args.push(value()?);
+            }
             Flag::Is(flag) => args.extend([(*flag).to_owned(), value()?]),
             Flag::Seconds(flag) => args.extend([(*flag).to_owned(), format!("{}s", value()?)]),
             Flag::Each(flag) => {
@@ -140,7 +147,15 @@ fn today(words: &[String]) -> Result<Today, Error> {
             args.extend([(*flag).to_owned(), (*value).to_owned()]);
         }
     }
+    if runs.orders && !is_named {
+        args.push(NAMELESS.to_owned());
+    }
     Ok(Today { args, asks })
+}
+
+/// What is said of a command that set up packages, which the original did as well; `None` for what it never had.
+pub(crate) fn packages(word: &str) -> Option<Error> {
+    PACKAGES.split(' ').any(|known| known == word).then(|| Error::new(ErrorKind::Unsupported, NO_PACKAGES))
 }
 
 fn is_flag(arg: &str, flag: &str) -> bool {
@@ -159,8 +174,11 @@ fn row_of(words: &[String]) -> Result<(&'static Row, &[String]), Error> {
         ROWS.iter().find(|row| row.was == typed).map(|row| (row, &words[count..]))
     });
     match row {
-        // A group's name with a word after it that is none of its commands.
-        Some((Row { was: "openmesh", .. }, [next, ..])) if !next.starts_with('-') => Err(unknown(words)),
+        // A group's name with a word after it that is none of its commands; some were moved into the other group.
+        Some((Row { was: "openmesh", .. }, [next, rest @ ..])) if !next.starts_with('-') => {
+            let moved = format!("xnode {next}");
+            ROWS.iter().find(|row| row.was == moved).map(|row| (row, rest)).ok_or_else(|| unknown(words))
+        }
         Some(found) => Ok(found),
         None => Err(unknown(words)),
     }
@@ -212,7 +230,7 @@ mod tests {
         ),
         (
             "openmesh inventory --provider aws --status running --tags prod,web",
-            "inventory --provider aws --status running --tag prod --tag web",
+            "inventory --provider aws --status running --any-tag prod --any-tag web",
         ),
         ("openmesh cost-report", "cost"),
         (
@@ -220,7 +238,15 @@ mod tests {
             "deploy web --max-hourly 0.05 --provider vultr --tag a --tag b --min-cpu 2 --min-memory 4",
         ),
         ("openmesh deploy --name web --min-cpu 8", "deploy web --min-cpu 8 --min-memory 4"),
-        ("openmesh deploy --name web --gpu", "-"),
+        ("openmesh deploy --name web --gpu", "deploy web --gpu --min-cpu 2 --min-memory 4"),
+        (
+            "openmesh deploy -n web -p vultr -t vultr-vc2-2 -r ewr",
+            "deploy web --provider vultr --plan vultr-vc2-2 --region ewr",
+        ),
+        (
+            "openmesh deploy --min-cpu 4 --budget 0.10",
+            "deploy --min-cpu 4 --max-hourly 0.10 --min-memory 4 xnode-instance",
+        ),
         ("openmesh deploy --name web --profile webserver", "-"),
         ("openmesh xnode browse --region nyc1", "plans --region nyc1"),
         ("openmesh xnode browse --size small", "-"),
@@ -260,7 +286,7 @@ mod tests {
             "xnode deploy -p vultr -t vultr-vc2-2 -n web -r ewr --min-cpu 2 --min-memory 4",
             "deploy --provider vultr --plan vultr-vc2-2 web --region ewr --min-cpu 2 --min-memory 4",
         ),
-        ("xnode deploy -n web --budget 20", "-"),
+        ("xnode deploy -n web --budget 20", "deploy web --max-hourly 20 --min-cpu 1 --min-memory 1"),
         ("xnode list --status running --provider aws", "inventory --status running --provider aws"),
         ("xnode ls", "inventory"),
         ("xnode inventory", "inventory"),
@@ -272,6 +298,11 @@ mod tests {
         ("xnode history --xnode-id 7", "-"),
         ("xnode history --provider aws", "-"),
         ("xnode cleanup 90", "-"),
+        ("openmesh stats", "cost"),
+        ("openmesh export servers.csv", "-"),
+        ("openmesh import servers.csv", "import inventory --adopt servers.csv"),
+        ("openmesh history --limit 5", "ops --limit 5"),
+        ("openmesh cleanup 30", "-"),
     ];
 
     #[test]

@@ -279,6 +279,21 @@ fn the_originals_commands_do_what_they_say_or_say_what_does() {
     assert_eq!(program.machines().living, 1);
     let inventory = program.run(&["-o", "json", "--sandbox", "openmesh", "inventory"]).exits(0).json();
     assert_eq!(inventory["servers"][0]["name"], "web");
+    // A template by name, and no name for the server: it had one for those.
+    let nameless =
+        ["openmesh", "deploy", "-p", "digitalocean", "-t", "do-basic-2", "--budget", "0.10", "--tags", "a,b"];
+    let ordered = program.sandbox(&[&nameless[..], &["-r", "nyc3", "--yes"]].concat()).exits(0);
+    assert!(ordered.stdout.contains("xnode-instance") && ordered.stdout.contains("s-2vcpu-2gb"), "{ordered:?}");
+    // Its name is taken now, so the same again is not another one.
+    let again = program.sandbox(&[&nameless[..], &["--yes"]].concat()).exits(1);
+    assert!(again.stderr.contains("xnode-instance"), "{again:?}");
+    assert_eq!(program.machines().living, 2);
+    // One of the tags was enough.
+    let tagged = program.run(&["-o", "json", "--sandbox", "openmesh", "inventory", "--tags", "b,c"]).exits(0).json();
+    assert_eq!(tagged["servers"].as_array().unwrap().len(), 1, "{tagged}");
+    assert_eq!(tagged["servers"][0]["name"], "xnode-instance");
+    let none = program.run(&["-o", "json", "--sandbox", "inventory", "--tag", "b", "--tag", "c"]).exits(0).json();
+    assert_eq!(none["servers"], json!([]));
     let as_csv = program.sandbox(&["xnode", "list", "-o", "csv"]).exits(0);
     assert!(as_csv.stdout.starts_with("id,name,"), "{as_csv:?}");
     program.sandbox(&["openmesh", "xnode", "stop", "web"]).exits(0);
@@ -292,12 +307,18 @@ fn the_originals_commands_do_what_they_say_or_say_what_does() {
         (&["openmesh", "configure"], "provider login"),
         (&["xnode", "export", "file"], "-o csv"),
         (&["nixos", "generate", "--all"], "initial_config"),
+        (&["openmesh", "export", "file"], "-o csv"),
+        (&["profile", "use", "dev"], "nixos_generator"),
+        (&["plant", "user@host", "-p", "2222"], "nix profile install"),
     ] {
         let run = program.sandbox(args).exits(2);
         assert!(run.stdout.is_empty() && run.stderr.contains(words), "{run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
         assert!(!run.stderr.contains("CANARY"));
     }
+    // What stands after a command of today is that command's own mistake.
+    let mistyped = program.sandbox(&["provider", "add"]).exits(2);
+    assert!(mistyped.stderr.contains("unrecognized subcommand 'add'"), "{mistyped:?}");
     let unknown = program.sandbox(&["xnode", "fly"]).exits(2);
     assert!(unknown.stderr.contains("The original had no `xnode fly`"), "{unknown:?}");
     assert!(program.run(&["openmesh", "xnode", "deploy", "--help"]).exits(0).stdout.contains("capsule deploy"));
