@@ -67,6 +67,16 @@ def test_requests_arrive_as_they_were_meant(server: Server) -> None:
     assert json.loads(body) == {"n": 1}
 
 
+def test_each_method_takes_what_request_takes(server: Server) -> None:
+    api = client(server)
+    api.get("200", headers={"X-Once": "1"})
+    api.post("201", params={"dry": True}, json={"n": 2})
+    api.delete("204", data={"force": False})
+    (_, _, headers, _), (_, path, _, posted), (_, _, _, deleted) = server.seen
+    assert (headers["x-once"], path) == ("1", "/v2/201?dry=true")
+    assert (json.loads(posted), json.loads(deleted)) == ({"n": 2}, {"force": False})
+
+
 @pytest.mark.parametrize(
     "status, name",
     [

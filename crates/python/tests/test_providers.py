@@ -34,6 +34,17 @@ def has(row: Dict[str, Any], shape: Dict[str, type]) -> None:
     assert {key: type(row.get(key)) for key in shape} == shape
 
 
+def test_the_managers_first_keyword_goes_by_both_its_names(home: Path) -> None:
+    manager = ProviderManager()
+    made = manager.deploy_to_provider(provider_name="vultr", template_id="vultr-vc2-1", config={"name": "web"})
+    assert made["provider"] == "vultr"
+    manager.configure_provider(provider_name="linode", api_key="k")
+    linode = manager.get_provider("linode")
+    assert linode is not None and linode.api_key == "k"
+    with pytest.raises(TypeError):
+        manager.deploy_to_provider("vultr", "vultr-vc2-1", {"name": "db"}, provider_name="linode")
+
+
 def test_templates_are_compared_by_the_hour() -> None:
     manager = ProviderManager()
     cheapest = manager.get_cheapest_option()

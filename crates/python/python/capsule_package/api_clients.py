@@ -161,25 +161,25 @@ class APIClient:
         except ValueError as error:
             raise APIError(f"{self.base_url} gave an answer that is not JSON.") from error
 
-    def get(self, endpoint: str, params: Optional[Mapping[str, Any]] = None) -> Any:
-        """Reads; sent again where that helps."""
-        return self.request("GET", endpoint, params=params)
+    def get(self, endpoint: str, params: Optional[Mapping[str, Any]] = None, **kw: Any) -> Any:
+        """Reads; sent again where that helps. Other keywords are those of ``request``, here and below."""
+        return self.request("GET", endpoint, params=params, **kw)
 
-    def post(self, endpoint: str, data: Optional[Any] = None) -> Any:
+    def post(self, endpoint: str, data: Optional[Any] = None, **kw: Any) -> Any:
         """Sends a POST, once."""
-        return self.request("POST", endpoint, data=data)
+        return self.request("POST", endpoint, data=data, **kw)
 
-    def put(self, endpoint: str, data: Optional[Any] = None) -> Any:
+    def put(self, endpoint: str, data: Optional[Any] = None, **kw: Any) -> Any:
         """Sends a PUT."""
-        return self.request("PUT", endpoint, data=data)
+        return self.request("PUT", endpoint, data=data, **kw)
 
-    def patch(self, endpoint: str, data: Optional[Any] = None) -> Any:
+    def patch(self, endpoint: str, data: Optional[Any] = None, **kw: Any) -> Any:
         """Sends a PATCH, once."""
-        return self.request("PATCH", endpoint, data=data)
+        return self.request("PATCH", endpoint, data=data, **kw)
 
-    def delete(self, endpoint: str) -> Any:
+    def delete(self, endpoint: str, **kw: Any) -> Any:
         """Sends a DELETE."""
-        return self.request("DELETE", endpoint)
+        return self.request("DELETE", endpoint, **kw)
 
     def close(self) -> None:
         """Lets go of the connections; the next request opens new ones."""

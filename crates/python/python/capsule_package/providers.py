@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union, cast
 
 from . import _settings
 from .aio import AsyncManager, AsyncProvider
@@ -413,6 +414,24 @@ _CLASSES: Dict[str, Type[Provider]] = {
 }
 
 
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def _also(other: str, name: str) -> Callable[[_Call], _Call]:
+    """Lets a keyword go by another name as well: the original's code had one and what was told of it the other."""
+
+    def taking(call: _Call) -> _Call:
+        @functools.wraps(call)
+        def called(*args: Any, **kw: Any) -> Any:
+            if other in kw and name not in kw:
+                kw[name] = kw.pop(other)
+            return call(*args, **kw)
+
+        return cast(_Call, called)
+
+    return taking
+
+
 class ProviderManager(AsyncManager):
     """All seven providers with the keys of ``providers.yml``, which come before the environment's.
 
@@ -485,10 +504,12 @@ class ProviderManager(AsyncManager):
                     template.price_hourly, template.price_monthly = price["hourly"], price["monthly"]
         return told
 
+    @_also("provider_name", "provider")
     def deploy_to_provider(self, provider: str, template_id: str, config: Dict[str, Any]) -> Dict[str, Any]:
         """``Provider.deploy`` of that provider; ValueError for an unknown one."""
         return self._known(provider).deploy(template_id, config)
 
+    @_also("provider_name", "name")
     def configure_provider(self, name: str, api_key: str) -> None:
         """Stores a key, readable by its owner alone, and makes all providers anew; ValueError for an unknown one."""
         from . import _native
