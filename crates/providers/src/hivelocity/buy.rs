@@ -12,16 +12,16 @@ use super::{DESCRIPTOR, Hivelocity, convert, offers};
 impl Hivelocity {
     /// Which collection a plan's servers are ordered in.
     pub(super) async fn family(&self, product: u64) -> Result<Family> {
-        let known = self.families.lock().expect("no panic happens under this lock").get(&product).copied();
-        if let Some(family) = known {
-            return Ok(family);
+        let mut known = self.families.lock().await;
+        if let Some(family) = known.get(&product) {
+            return Ok(*family);
         }
         let stock = self.api.product(product).await?.ok_or_else(|| {
             convert::invalid(format!("There is no Hivelocity plan `{product}`."))
                 .with_hint("`capsule plans --provider hivelocity` lists them.")
         })?;
         let family = offers::family(&stock);
-        self.families.lock().expect("no panic happens under this lock").insert(product, family);
+        known.insert(product, family);
         Ok(family)
     }
 

@@ -88,8 +88,9 @@ struct Hivelocity {
     clock: Arc<dyn Clock>,
     regions: Vec<String>,
     memory: Mutex<Memory>,
-    /// Where servers of a plan are ordered, as far as that was looked up.
-    families: Mutex<HashMap<u64, Family>>,
+    /// Where servers of a plan are ordered, as far as that was looked up. The lock is held while it is, so that many
+    /// creates at once look once.
+    families: tokio::sync::Mutex<HashMap<u64, Family>>,
     /// Ids of the keys that the account is known to hold. The lock is held while one is looked for, so that many creates
     /// at once give a new key once.
     keys: tokio::sync::Mutex<HashMap<String, u64>>,
@@ -118,7 +119,7 @@ impl Hivelocity {
             clock,
             regions: settings.regions,
             memory: Mutex::default(),
-            families: Mutex::default(),
+            families: tokio::sync::Mutex::default(),
             keys: tokio::sync::Mutex::default(),
         })
     }

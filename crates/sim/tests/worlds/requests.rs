@@ -23,9 +23,11 @@ const ONE_WAY: Duration = Duration::from_millis(40);
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEfSYcJuYt9XzdTRkFsqjJT1+vfDGCtS3U+gbcAJZ7 capsule@test";
 
 /// The most requests for 200 servers where that is not 1.1 for each: one call, and a tenth of that for looking.
-const BOUNDS: [(&str, u64); 2] = [
+const BOUNDS: [(&str, u64); 3] = [
     // Ten names in one call.
     ("digitalocean", 30),
+    // The same, and each look takes four lists.
+    ("hivelocity", 60),
     // The vendor's create makes a server that is stopped, and takes no user-data: these are two more calls for each.
     ("scaleway", 660),
 ];
