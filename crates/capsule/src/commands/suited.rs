@@ -34,8 +34,9 @@ pub(super) fn keep(ranking: &mut Ranking, catalogs: &[Catalog], force: bool) {
             let Some(catalog) = catalogs.iter().find(|catalog| catalog.provider == placement.provider) else {
                 return true;
             };
-            let image = catalog.images.iter().find(|image| image.id == placement.image);
-            let (Some(plan), Some(image)) = (catalog.plan(&placement.plan), image) else { return true };
+            let Some(plan) = catalog.plan(&placement.plan) else { return true };
+            // What it can do may differ by region.
+            let Some(image) = catalog.image_for(&placement.image, plan, &placement.region) else { return true };
             keep(capsule_xnode::fit(plan, image, placement.disk_gib).refusals)
         });
     }

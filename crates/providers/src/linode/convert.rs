@@ -327,14 +327,30 @@ pub(super) fn catalog(
         }
         plans.push(plan(kind));
     }
-    let regions = regions.into_iter().map(self::region).collect();
     let mut seen = HashSet::new();
-    let images = images.into_iter().filter_map(image).filter(|image| seen.insert(image.id.clone())).collect();
+    let images = images.into_iter().filter_map(image).filter(|image| seen.insert(image.id.clone()));
+    let images = images.flat_map(|image| by_user_data(image, &regions)).collect();
+    let regions = regions.into_iter().map(self::region).collect();
     Catalog { provider: DESCRIPTOR.id.clone(), at, regions, plans, images, offers }
 }
 
 fn sells_servers(region: &api::Region) -> bool {
-    region.capabilities.as_ref().is_none_or(|all| all.iter().any(|capability| capability == "Linodes"))
+    region.capabilities.is_none() || can(region, "Linodes")
+}
+
+fn can(region: &api::Region, what: &str) -> bool {
+    region.capabilities.iter().flatten().any(|capability| capability == what)
+}
+
+/// An image reads its user-data only in regions that hand it out: where some do and others do not, it is two.
+fn by_user_data(image: Image, regions: &[api::Region]) -> Vec<Image> {
+    let (with, without): (Vec<_>, Vec<_>) = regions.iter().partition(|region| can(region, "Metadata"));
+    if !image.cloud_init || with.is_empty() || without.is_empty() {
+        return vec![image];
+    }
+    let ids = |regions: Vec<&api::Region>| regions.into_iter().map(|region| region.id.clone()).collect();
+    let deaf = Image { cloud_init: false, regions: ids(without), ..image.clone() };
+    vec![Image { regions: ids(with), ..image }, deaf]
 }
 
 fn is_open(region: &api::Region) -> bool {

@@ -164,6 +164,28 @@ async fn offers_tell_price_and_stock_by_region() {
     assert!(catalog.region("us-store").is_none());
 }
 
+#[tokio::test]
+async fn user_data_is_read_where_the_region_hands_it_out() {
+    let reads = |capabilities: [&'static str; 2]| async move {
+        let script = Script::new(move |line, _| {
+            let region = |id: &str, more: &str| json!({"id": id, "capabilities": ["Linodes", more]});
+            let items = match line.split(['?', ' ']).nth(1).unwrap() {
+                "/v4/linode/types" => vec![json!({"id": "p", "vcpus": 1, "memory": 1024, "disk": 25600})],
+                "/v4/regions" => vec![region("a", capabilities[0]), region("b", capabilities[1])],
+                "/v4/images" => vec![json!({"id": "linode/debian12", "capabilities": ["cloud-init"]})],
+                _ => Vec::new(),
+            };
+            list(&items, 1, 1, 0)
+        });
+        let catalog = driver(&script).catalog().await.unwrap();
+        let plan = catalog.plan("p").unwrap();
+        ["a", "b"].map(|region| catalog.image_for("debian-12", plan, region).unwrap().cloud_init)
+    };
+    assert_eq!(reads(["Metadata", "Metadata"]).await, [true, true]);
+    assert_eq!(reads(["Metadata", "Vlans"]).await, [true, false]);
+    assert_eq!(reads(["Vlans", "Vlans"]).await, [true, true], "where no region says so nothing is concluded");
+}
+
 #[test]
 fn every_status_has_its_word() {
     use InstanceStatus::*;
