@@ -258,6 +258,24 @@ impl Session {
         Sim::open(&home.join("world.json"), self.clock.clone(), options)
     }
 
+    /// Whether a simulated account of these providers has an SSH key of this id, name or fingerprint; `true` outside of the
+    /// sandbox, where the vendor alone knows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the sandbox's file cannot be used.
+    pub fn may_have_ssh_key(&self, word: &str, providers: &[ProviderId]) -> Result<bool> {
+        let Some(sandbox) = &self.sandbox else { return Ok(true) };
+        sandbox.look(|world| {
+            let clouds = providers.iter().filter_map(|provider| world.clouds.get(provider.as_str()));
+            let mut kept = clouds.flat_map(|cloud| cloud.resources.values()).flat_map(|shelf| shelf.iter());
+            // At Linode a key is meant by whose it is.
+            world.accounts.iter().any(|account| account.name == word && providers.contains(&account.provider))
+                || kept.any(|one| {
+                    one.gone_at.is_none() && (one.id == word || one.name == word || one.data["fingerprint"] == word)
+                })
+        })
+    }
+
     /// What the user set for a provider.
     ///
     /// # Errors

@@ -104,7 +104,15 @@ impl Client {
             let reply = self.inner.send(call).await?;
             reply.text().map(str::to_owned)
         });
-        answered?.map_err(|error| raised(py, &error))
+        answered?.map_err(|error| raised(py, &of_this_client(error)))
+    }
+}
+
+/// The key is the client's own, so that storing another one would change nothing.
+fn of_this_client(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unauthenticated => error.with_hint("The key that this client was given is wrong or expired."),
+        _ => error,
     }
 }
 

@@ -89,6 +89,25 @@ def test_a_server_lives_and_ends(name: str) -> None:
         provider.get_instance(made["id"])
 
 
+@pytest.mark.parametrize("name", [name for name in SOLD if name != "equinix"])
+def test_the_sandbox_leaves_out_a_key_that_only_a_real_account_has(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    template, more, _, _ = SOLD[name]
+    config = {"name": "with-a-key", "ssh_keys": ["key-of-mine"], **more}
+    assert ProviderManager().deploy_to_provider(name, template, config)["name"] == "with-a-key"
+    assert "no simulated account has an ssh key `key-of-mine`" in caplog.text.lower()
+
+
+def test_the_sandbox_takes_a_key_that_its_account_has(caplog: pytest.LogCaptureFixture) -> None:
+    public = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS me"
+    provider = ProviderManager().get_provider("digitalocean")
+    assert isinstance(provider, providers.DigitalOceanProvider) and provider.api_client is not None
+    key = provider.api_client.post("account/keys", {"name": "me", "public_key": public})["ssh_key"]
+    for number, word in enumerate((key["id"], key["fingerprint"])):
+        config = {"name": f"web-{number}", "ssh_keys": [word]}
+        provider.deploy("do-basic-2", config)
+    assert "SSH key" not in caplog.text
+
+
 def test_power_and_waiting() -> None:
     provider = providers.DigitalOceanProvider("digitalocean")
     made = provider.deploy("do-basic-2", {"name": "web", "wait": "running"})

@@ -209,10 +209,28 @@ async fn plan(session: &Session, args: &Deploy) -> Result<Planned, Failure> {
         on_failure: args.on_failure.map_or(OnFailure::Delete, OnFailure::from),
         goal: goal.as_ref().map(Goal::to_value),
     };
+    leave_out_unknown_keys(session, &mut request)?;
     keep_acceptable(session, &mut request).await?;
     explain(session, &request);
     let parts = spread_out(request, args.spread);
     Ok(Planned { parts, excluded: ranking.excluded, shown, goal, wait })
+}
+
+/// A simulated account has no SSH keys but those that were given to it, and an order that names one of a real account is tried
+/// there all the same.
+fn leave_out_unknown_keys(session: &Session, request: &mut DeployRequest) -> Result<(), Error> {
+    let providers: Vec<ProviderId> = request.placements.iter().map(|placement| placement.provider.clone()).collect();
+    let mut keys = Vec::with_capacity(request.ssh_keys.len());
+    for key in std::mem::take(&mut request.ssh_keys) {
+        match &key {
+            SshKey::Existing(word) if !session.may_have_ssh_key(word, &providers)? => output::note(format!(
+                "warning: No simulated account has an SSH key `{word}`, so that it is left out here; a real one has to have it."
+            )),
+            _ => keys.push(key),
+        }
+    }
+    request.ssh_keys = keys;
+    Ok(())
 }
 
 /// Orders all parts at once: what became of each server, and why parts were refused before anything was sent.
