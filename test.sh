@@ -102,6 +102,8 @@ lint() {
 
 rust() {
     need cloud-init cloud-init
+    # A terminal for the program.
+    need script bsdutils
     # Debian keeps the server's programs out of the path; tests/postgres.sh finds them.
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
     say "Rust tests"

@@ -4,18 +4,19 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use capsule_core::{Error, ErrorKind};
 
+use super::finish;
 use crate::failure::Failure;
 
 /// Asks on a terminal whether to delete `what`.
 ///
 /// # Errors
 /// What says that nothing was deleted: nobody can be asked, or the answer was no.
-pub(super) fn delete(what: &str) -> Result<(), Failure> {
+pub(super) async fn delete(what: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         let message = format!("Nothing was deleted: {what} would be, and nobody can be asked.");
         return Err(Error::new(ErrorKind::Config, message).with_hint("Add --yes.").into());
     }
-    match answer(&format!("Delete {what}? [y/N] "))?.to_lowercase().as_str() {
+    match answer(&format!("Delete {what}? [y/N] ")).await?.to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was deleted."), 1)),
     }
@@ -39,22 +40,37 @@ pub(super) fn can_order(command: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What says that nothing was ordered: the answer was no, or there was none.
-pub(super) fn order() -> Result<(), Failure> {
-    match answer("Order it? [y/N] ")?.to_lowercase().as_str() {
+pub(super) async fn order() -> Result<(), Failure> {
+    match answer("Order it? [y/N] ").await?.to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was ordered."), 1)),
     }
 }
 
-/// Asks on the terminal and reads one line.
+/// Asks on the terminal and reads one line; Ctrl-C is an empty one.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if nothing can be read.
-pub(super) fn answer(question: &str) -> Result<String, Error> {
+pub(super) async fn answer(question: &str) -> Result<String, Error> {
     let failed = |error: std::io::Error| Error::new(ErrorKind::Config, format!("Nothing could be read: {error}."));
     let mut err = std::io::stderr();
     write!(err, "{question}").and_then(|()| err.flush()).map_err(failed)?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-    Ok(line.trim().to_owned())
+    let (said, heard) = tokio::sync::oneshot::channel();
+    // Whoever reads hears of nothing else, and Ctrl-C ends no program that has listened for it once.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        // After Ctrl-C nobody wants to know.
+        let _ = said.send(std::io::stdin().lock().read_line(&mut line).map(|_| line));
+    });
+    tokio::select! {
+        biased;
+        () = finish::interrupted() => {
+            writeln!(err).map_err(failed)?;
+            Ok(String::new())
+        }
+        read = heard => {
+            let line = read.map_err(std::io::Error::other).flatten().map_err(failed)?;
+            Ok(line.trim().to_owned())
+        }
+    }
 }

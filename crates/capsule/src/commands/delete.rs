@@ -34,7 +34,7 @@ pub(super) async fn run(session: &Session, args: &Delete) -> Outcome {
     }
     if !args.yes {
         let names: Vec<String> = targets.iter().map(|target| format!("{} ({})", target.name, target.id)).collect();
-        confirm::delete(&format!("{} and all data on it", names.join(", ")))?;
+        confirm::delete(&format!("{} and all data on it", names.join(", "))).await?;
     }
     let progress = Progress::new(session.clock.clone());
     let all = futures_util::future::join_all(targets.iter().map(|target| engine.destroy(&target.id, &progress)));

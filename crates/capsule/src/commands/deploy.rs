@@ -284,7 +284,7 @@ pub(super) async fn run(session: &Session, args: Deploy) -> Outcome {
         return session.finish(refused.into_iter().collect());
     }
     if args.ask {
-        confirm::order()?;
+        confirm::order().await?;
     }
     let engine = session.engine().await?;
     let progress = Progress::new(session.clock.clone());

@@ -59,7 +59,7 @@ pub(super) async fn run(session: &Session, args: &Expire) -> Outcome {
     }
     if !args.yes {
         let names: Vec<String> = due.iter().map(|record| format!("{} ({})", record.name, record.id)).collect();
-        confirm::delete(&format!("{} and all data on it", names.join(", ")))?;
+        confirm::delete(&format!("{} and all data on it", names.join(", "))).await?;
     }
     let progress = Progress::new(session.clock.clone());
     let all = join_all(due.iter().map(|record| engine.destroy(&record.id, &progress)));

@@ -13,6 +13,8 @@ use crate::session::Session;
 /// Runs until it is done or the user presses Ctrl-C.
 pub(super) async fn interruptible<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     tokio::select! {
+        // What asks the user hears of Ctrl-C first, and knows what that means there.
+        biased;
         done = work => Ok(done),
         () = interrupted() => {
             let error = Error::new(ErrorKind::Timeout, "Interrupted. Nothing is lost: what was begun is in the journal.")

@@ -59,6 +59,11 @@ struct Total {
 
 pub(super) async fn run(session: &Session, args: &Orphans) -> Outcome {
     let engine = session.engine().await?;
+    finish::resumable(&engine, find(session, &engine, args)).await?
+}
+
+/// Looks for them, and does about them what was asked for.
+async fn find(session: &Session, engine: &Engine, args: &Orphans) -> Outcome {
     let entries = session.chosen(&args.provider)?;
     let looks = entries.iter().map(|entry| async {
         let id = &entry.descriptor.id;
@@ -66,13 +71,13 @@ pub(super) async fn run(session: &Session, args: &Orphans) -> Outcome {
         survey.map_err(|error| error.context(format!("Nothing is concluded about {id}")))
     });
     let (mut surveys, mut errors) = (Vec::new(), Vec::new());
-    for look in finish::interruptible(join_all(looks)).await? {
+    for look in join_all(looks).await {
         match look {
             Ok(survey) => surveys.push(survey),
             Err(error) => errors.push(error),
         }
     }
-    let gone = record_gone(&engine, &surveys).await?;
+    let gone = record_gone(engine, &surveys).await?;
     let mut leftovers = Vec::new();
     for survey in &mut surveys {
         match std::mem::replace(&mut survey.leftovers, Ok(Vec::new())) {
@@ -101,11 +106,11 @@ pub(super) async fn run(session: &Session, args: &Orphans) -> Outcome {
         }
     } else if args.delete && !(orphans.is_empty() && leftovers.is_empty()) {
         if !args.yes {
-            confirm::delete(&format!("{} and all data on it", named(&orphans, &leftovers)))?;
+            confirm::delete(&format!("{} and all data on it", named(&orphans, &leftovers))).await?;
         }
         let progress = Progress::new(session.clock.clone());
         let ends = join_all(orphans.iter().map(|orphan| engine.destroy(&orphan.instance.id, &progress)));
-        for ended in finish::resumable(&engine, ends).await? {
+        for ended in ends.await {
             match ended {
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) => errors.push(error),

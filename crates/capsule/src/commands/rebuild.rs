@@ -140,7 +140,7 @@ async fn choose(session: &Session, entries: &[&'static Entry]) -> Result<OwnerId
         output::note(format!("warning: {error}"));
     }
     print_owners(session, &owners)?;
-    let answer = confirm::answer("Which one is yours? Owner id, or nothing to leave it: ")?;
+    let answer = confirm::answer("Which one is yours? Owner id, or nothing to leave it: ").await?;
     if !owners.iter().any(|owner| owner.owner_id == answer) {
         return Err(Failure::with_code(Error::new(ErrorKind::Config, "Nothing was rebuilt."), 1));
     }

@@ -16,7 +16,7 @@ pub(crate) fn meanwhile<T>(program: &Program, change: impl FnOnce(&mut World) ->
 }
 
 /// Everything there was made so many minutes ago.
-fn age(program: &Program, minutes: i64) {
+pub(crate) fn age(program: &Program, minutes: i64) {
     meanwhile(program, |world| {
         let now = capsule_core::Clock::now(&capsule_core::SystemClock);
         for cloud in world.clouds.values_mut() {

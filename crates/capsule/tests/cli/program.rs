@@ -60,6 +60,16 @@ impl Program {
         command
     }
 
+    /// The same on a terminal of its own: what is written to its stdin is typed there, and its stdout is the screen.
+    pub(crate) fn on_a_terminal(&self, words: &str) -> Command {
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &format!("exec \"$PROGRAM\" {words}"), "/dev/null"]);
+        command.env_clear().env("HOME", self.dir.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("CAPSULE_HOME", self.home()).env("PROGRAM", env!("CARGO_BIN_EXE_capsule"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    }
+
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         finish(self.command(args).output().unwrap())
     }
