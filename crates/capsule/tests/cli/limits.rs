@@ -5,8 +5,9 @@ use std::process::{Child, Stdio};
 use crate::program::Program;
 use crate::served::Served;
 
-/// A catalogue of Vultr's takes fourteen requests, and thirty a second are allowed. The limit is set lower than that: on a
-/// busy machine requests arrive closer together than they were sent.
+/// A catalogue of Vultr's takes fourteen requests, and thirty a second are allowed. The limit is set to a third of that: on a
+/// busy machine requests arrive closer together than they were sent, up to those of three seconds in one. Each for itself
+/// they would send forty in the first.
 #[test]
 fn processes_under_one_key_stay_inside_its_limit_together() {
     let program = Program::new();
@@ -15,10 +16,10 @@ fn processes_under_one_key_stay_inside_its_limit_together() {
     let spawn = || {
         let mut command = program.command(&["-o", "json", "plans", "--provider", "vultr", "--refresh"]);
         command.env("CAPSULE_VULTR_ENDPOINT", &endpoint).env("VULTR_API_KEY", "sandbox");
-        command.env("CAPSULE_VULTR_LIMIT", "20/s");
+        command.env("CAPSULE_VULTR_LIMIT", "10/s");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
-    let mut running: Vec<Child> = (0..6).map(|_| spawn()).collect();
+    let mut running: Vec<Child> = (0..5).map(|_| spawn()).collect();
     // One that dies keeps nobody waiting.
     running.pop().unwrap().kill().unwrap();
     for child in running {
@@ -27,7 +28,7 @@ fn processes_under_one_key_stay_inside_its_limit_together() {
     }
     let requests = program.ledger().requests;
     let answered: u64 = requests.values().sum();
-    assert!(answered >= 5 * 14, "{requests:?}");
+    assert!(answered >= 4 * 14, "{requests:?}");
     let refused: Vec<_> = requests.keys().filter(|key| key.ends_with(" 429")).collect();
     assert!(refused.is_empty(), "{requests:?}");
 }

@@ -1,4 +1,4 @@
-//! One journal in PostgreSQL, several programs on it.
+//! One journal, several programs on it: in a file, and in PostgreSQL.
 
 use std::process::Stdio;
 
@@ -7,11 +7,9 @@ use crate::program::Program;
 
 const DEPLOY: [&str; 6] = ["deploy", "web", "--min-cpu", "1", "--provider", "digitalocean"];
 
-#[test]
-fn two_runs_on_one_journal_make_one_server() {
-    let program = Program::new();
-    let url = Postgres::shared().database();
-    let keyed = [&["--sandbox", "--database", &url], &DEPLOY[..], &["--idempotency-key", "k"]].concat();
+/// One key from two runs at once, and then the same name once more: one server.
+fn two_at_once(program: &Program, journal: &[&str]) {
+    let keyed = [journal, &DEPLOY[..], &["--idempotency-key", "k"]].concat();
     let spawn = || program.command(&keyed).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let runs = [spawn(), spawn()];
     for run in runs {
@@ -19,9 +17,21 @@ fn two_runs_on_one_journal_make_one_server() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert_eq!((program.machines().born, program.machines().living), (1, 1));
-    let twice = [&["--sandbox", "--database", &url], &DEPLOY[..]].concat();
+    let twice = [journal, &DEPLOY[..]].concat();
     assert!(program.run(&twice).exits(1).stderr.contains("digitalocean/"));
+    assert_eq!(program.machines().born, 1);
+}
+
+#[test]
+fn two_runs_on_one_journal_make_one_server() {
+    let program = Program::new();
+    two_at_once(&program, &["--sandbox", "--database", &Postgres::shared().database()]);
     assert!(!program.home().join("sandbox/journal.db").exists(), "there is one journal");
+}
+
+#[test]
+fn two_runs_on_one_home_make_one_server() {
+    two_at_once(&Program::new(), &["--sandbox"]);
 }
 
 #[test]
