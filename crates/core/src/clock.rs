@@ -39,6 +39,9 @@ pub(crate) fn later(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
+/// The runtime's timers stand still while the machine is suspended, and know nothing of a clock that is set.
+const LONGEST_NAP: Duration = Duration::from_secs(5);
+
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
@@ -55,8 +58,10 @@ impl Clock for SystemClock {
     }
 
     async fn until(&self, at: Timestamp) {
-        let left = Duration::try_from(at.duration_since(self.now())).unwrap_or_default();
-        tokio::time::sleep(left).await;
+        while self.now() < at {
+            let left = Duration::try_from(at.duration_since(self.now())).unwrap_or_default();
+            tokio::time::sleep(left.min(LONGEST_NAP)).await;
+        }
     }
 }
 
@@ -124,6 +129,17 @@ mod tests {
         let start = clock.now();
         clock.sleep(Duration::from_secs(3600)).await;
         assert_eq!(clock.now().duration_since(start).as_secs(), 3600);
+    }
+
+    /// Whoever asks for a limit before anything else does nothing once it has passed.
+    #[tokio::test]
+    async fn a_time_that_has_passed_is_not_waited_for() {
+        let past = SystemClock.now();
+        tokio::select! {
+            biased;
+            () = SystemClock.until(past) => {}
+            () = std::future::ready(()) => panic!("something else came first"),
+        }
     }
 
     #[tokio::test]
