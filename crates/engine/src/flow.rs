@@ -15,6 +15,8 @@ use crate::state::{Member, Phase, Sent, State, Step};
 
 /// A create call is given up after this; nobody is sending it any more then.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(120);
+/// No pace makes it shorter: on a slow disk the journal's line alone may take a good part of it.
+const SHORTEST_CALL_DEADLINE: Duration = Duration::from_secs(1);
 /// A vendor carries a call out within this time of its arrival, or not at all.
 const CARRIED_OUT_WITHIN: Duration = Duration::from_secs(120);
 /// So often one placement is tried, then the next one.
@@ -50,7 +52,7 @@ impl Timing {
             poll_interval: capabilities.poll_interval / pace,
             ready_within: capabilities.ready_within,
             ready_within_metal: capabilities.ready_within_metal,
-            call_deadline: CALL_DEADLINE / pace,
+            call_deadline: call_deadline(pace),
             carried_out_within: CARRIED_OUT_WITHIN / pace,
         }
     }
@@ -67,6 +69,11 @@ impl Timing {
         let arrived = answered.map_or(deadline, |answered| answered.min(deadline));
         later(arrived, self.carried_out_within + self.list_lag)
     }
+}
+
+/// When a create call is given up, at this pace.
+fn call_deadline(pace: u32) -> Duration {
+    (CALL_DEADLINE / pace).max(SHORTEST_CALL_DEADLINE)
 }
 
 /// `at`, so much later.

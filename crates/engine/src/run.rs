@@ -109,7 +109,12 @@ impl<'a> Run<'a> {
             names: names.clone(),
             spec: order::spec(placement, &deploy.ssh_keys, deploy.user_data.as_deref(), &deploy.tags),
         };
-        let _turn = cloud.creates.acquire().await.map_err(|_| closed())?;
+        // Behind many others its turn may come when nobody waits for it any more.
+        let _turn = tokio::select! {
+            biased;
+            turn = cloud.creates.acquire() => turn.map_err(|_| closed())?,
+            () = self.inner.clock.until(self.give_up_at.unwrap_or(Timestamp::MAX)) => return Err(self.out_of_time()),
+        };
         let sent = self.inner.clock.now();
         self.append(Event::CreateSent { token: order.token.clone(), placement: index, names }).await?;
         // Counted from the journal's line, as whoever looks for the outcome counts: a process that slept in between

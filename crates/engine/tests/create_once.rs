@@ -125,6 +125,25 @@ async fn a_502_is_not_sent_again_before_nothing_can_appear_any_more() {
 }
 
 #[tokio::test]
+async fn who_sleeps_between_its_line_and_its_call_sends_nothing() {
+    let bench = Bench::new();
+    let clock = Arc::clone(&bench.cloud.clock);
+    let asleep: AfterEvent = Arc::new(move |n| {
+        if n == 2 {
+            clock.advance(Duration::from_secs(600));
+        }
+    });
+    let engine = bench.try_open(Some(asleep)).await.unwrap();
+    let outcomes = engine.deploy(request(&["web"]), &Silent).await.unwrap();
+    assert!(is_done(&outcomes[0]), "{outcomes:?}");
+    let events = engine.operation(&outcomes[0].operation).await.unwrap().events;
+    let names: Vec<&str> = events.iter().map(|entry| entry.event.name()).take(5).collect();
+    assert_eq!(names, ["intended", "create_sent", "unknown", "not_there", "create_sent"]);
+    assert_eq!(bench.cloud.world.lock().unwrap().creates, 1);
+    assert_exactly(&bench, &["web"]).await;
+}
+
+#[tokio::test]
 async fn two_with_one_token_collapse_to_the_oldest() {
     let bench = Bench::new();
     bench.cloud.script([Fault::Double]);
@@ -352,6 +371,28 @@ async fn time_out_leaves_it_running_and_resumable() {
     let resumed = engine.resume(Some(&outcomes[0].operation), &Silent).await.unwrap();
     assert!(is_done(&resumed[0]));
     assert_exactly(&bench, &["web"]).await;
+}
+
+/// Behind many others an order's turn came when nobody waited for it any more, and it was sent all the same.
+#[tokio::test]
+async fn what_gets_no_turn_in_the_time_given_is_not_sent() {
+    let bench = Bench::new();
+    bench.cloud.script((0..20).map(|_| Fault::Slow(Duration::from_secs(60))));
+    let engine = bench.open().await;
+    let names: Vec<String> = (0..40).map(|n| format!("n{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let hasty = DeployRequest { timeout: Some(Duration::from_secs(10)), ..request(&names) };
+    let outcomes = engine.deploy(hasty, &Silent).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome.finish, Finish::StillRunning { .. })), "{outcomes:?}");
+    let mut sent = 0;
+    for operation in engine.operations(&OperationFilter::default()).await.unwrap() {
+        let events = engine.operation(&operation.id).await.unwrap().events;
+        sent += usize::from(events.iter().any(|entry| entry.event.name() == "create_sent"));
+    }
+    assert!((1..=16).contains(&sent), "{sent} were sent, and sixteen have a turn at once");
+    bench.cloud.script([]);
+    assert!(engine.resume(None, &Silent).await.unwrap().iter().all(is_done));
+    assert_exactly(&bench, &names).await;
 }
 
 #[tokio::test]

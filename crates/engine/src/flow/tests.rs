@@ -67,6 +67,14 @@ fn a_failed_create_is_judged_by_effect_kind_and_tries() {
     }
 }
 
+/// In a sandbox whose time runs fast a call had less time than its line took to reach a slow disk, and was never sent.
+#[test]
+fn no_pace_leaves_a_call_less_time_than_a_slow_disk_takes() {
+    for (pace, seconds) in [(1, 120), (100, 1), (10_000, 1)] {
+        assert!(call_deadline(pace) >= Duration::from_secs(seconds), "{pace}: {:?}", call_deadline(pace));
+    }
+}
+
 #[test]
 fn of_two_the_oldest_that_lives_is_kept() {
     use InstanceStatus::{Failed, Provisioning, Running};

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use capsule_core::{
     Account, Addresses, Capabilities, Catalog, Clock, Descriptor, Disks, Effect, Error, ErrorKind, Instance,
     InstanceId, InstanceStatus, Leftover, Leftovers, Lifecycle, ManualClock, Marking, Order, OwnLoader, OwnerId,
-    PlanKind, Power, Provider, ProviderId, RawBody, Result, Retry, Scope, Statements, Tags, tags,
+    PlanKind, Power, Provider, ProviderId, RawBody, Result, Retry, Scope, Statements, SystemClock, Tags, tags,
 };
 use capsule_engine::{
     AfterEvent, Database, DeployRequest, Engine, Look, OnFailure, Options, Placement, Prospect, Providers, Readiness,
@@ -247,10 +247,11 @@ impl Provider for TestCloud {
             Some(Fault::Stillborn) => Ok(make(&order.names, true)),
             Some(Fault::Refuse(error)) => Err(error),
             Some(Fault::Await(cloud)) => {
+                // In real time: what is awaited has to be written down first, and a disk may be slow.
                 let mut looks = 0;
-                while cloud.world.lock().unwrap().creates == 0 && looks < 100_000 {
+                while cloud.world.lock().unwrap().creates == 0 && looks < 30_000 {
                     looks += 1;
-                    tokio::task::yield_now().await;
+                    SystemClock.sleep(Duration::from_millis(1)).await;
                 }
                 Err(Error::new(ErrorKind::Invalid, "Too late."))
             }
