@@ -135,7 +135,8 @@ python() {
     # What is generated for NixOS is read by Nix itself.
     need nix-instantiate nix-bin
     say "Python module"
-    cargo build --package capsule-python --locked --quiet
+    # With what the other parts build it with, so that nothing is built twice.
+    cargo build --package capsule-python --features capsule/parquet --locked --quiet
     ln -sf "$(realpath "$target")/debug/lib_native.so" crates/python/python/capsule_package/_native.abi3.so
     say "Python package"
     .venv-python/bin/python -m pytest crates/python

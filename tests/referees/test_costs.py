@@ -37,7 +37,7 @@ CHROMIUM = [
 
 @pytest.fixture(scope="module")
 def costs(capsule_binary, tmp_path_factory):
-    """A home with a few servers and a budget of a hostile name, and what `cost` says and writes of it."""
+    """A home with a few servers and a budget of a hostile name, what `cost` says and writes of it, and how to ask more."""
     home = tmp_path_factory.mktemp("costs")
     env = {"PATH": os.environ["PATH"], "HOME": str(home)}
 
@@ -49,11 +49,11 @@ def costs(capsule_binary, tmp_path_factory):
         capsule("deploy", f"web-{provider}", "--provider", provider)
     capsule("budget", "set", "<script>x</script>", "--monthly", "100 USD", "--scope", "provider:vultr")
     files = ["--focus", str(home / "focus.csv"), "--html", str(home / "page.html"), "--csv", str(home / "sums.csv")]
-    return home, json.loads(capsule("cost", *files))
+    return home, json.loads(capsule("cost", *files)), capsule
 
 
 def test_focus_validator_takes_the_bill(costs):
-    home, said = costs
+    home, said, _ = costs
     with open(home / "focus.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 3
@@ -69,6 +69,37 @@ def test_focus_validator_takes_the_bill(costs):
     broken = broken_rules(home / "wrong.csv")
     columns = {rule.split("-")[0] for rule in broken - EITHER}
     assert {"BilledCost", "BillingCurrency"} <= columns, "the validator takes anything"
+
+
+# Written for the Python of the validator's environment, which has pyarrow.
+READ_PARQUET = """
+import json, sys
+import pyarrow.parquet
+table = pyarrow.parquet.read_table(sys.argv[1])
+kinds = {field.name: str(field.type) for field in table.schema}
+print(json.dumps({"kinds": kinds, "rows": table.to_pylist()}, default=str))
+"""
+
+
+def test_pyarrow_reads_the_bill_as_parquet(costs):
+    home, _, capsule = costs
+    said = json.loads(capsule("cost", "--focus", str(home / "focus.parquet")))
+    python = program(str(VALIDATOR / "bin" / "python"), "Run `./test.sh referees`, which installs it.")
+    command = [python, "-c", READ_PARQUET, str(home / "focus.parquet")]
+    read = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=120).stdout)
+    with open(home / "focus.csv", newline="") as file:
+        bill = list(csv.DictReader(file))
+    assert list(read["kinds"]) == list(bill[0]), "other columns than in the CSV"
+    kinds = {"BilledCost": "decimal128(38, 10)", "ConsumedQuantity": "decimal128(38, 3)", "Tags": "string"}
+    kinds["ChargePeriodStart"] = "timestamp[ms, tz=UTC]"
+    assert {name: read["kinds"][name] for name in kinds} == kinds
+    billed = sum(decimal.Decimal(row["BilledCost"]) for row in read["rows"] if row["BillingCurrency"] == "USD")
+    assert abs(billed - decimal.Decimal(said["total"]["actual"]["USD"])) < decimal.Decimal("0.00001")
+    # What does not change as time passes is the same in both, and what is empty in the CSV is null.
+    same = ["ResourceId", "ResourceName", "RegionId", "BillingCurrency", "ChargeClass", "InvoiceId", "Tags"]
+    of_csv = [[row[name] or None for name in same] for row in bill]
+    assert [[row[name] for name in same] for row in read["rows"][: len(bill)]] == of_csv
+    assert broken_rules(home / "focus.parquet") == EITHER
 
 
 def broken_rules(path):
@@ -105,7 +136,7 @@ class Numbers(html.parser.HTMLParser):
 
 
 def test_a_browser_shows_the_numbers_of_the_json(costs):
-    home, said = costs
+    home, said, _ = costs
     browser = program("chromium", "Run `./test.sh referees`, which installs it.")
     url = (home / "page.html").as_uri()
 

@@ -1,5 +1,7 @@
 mod files;
 mod page;
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +46,8 @@ pub struct Cost {
     /// In --focus and --csv-days: only what was charged until this day, itself included (UTC)
     #[arg(long, value_name = "DATE", value_parser = day)]
     until: Option<Date>,
-    /// Write each server's days in the columns of FOCUS 1.2, for programs that read bills
+    /// Write each server's days in the columns of FOCUS 1.2, for programs that read bills: as CSV, or as Parquet where the
+    /// file's name ends in .parquet and Capsule was built with the feature `parquet`
     #[arg(long, value_name = "FILE")]
     focus: Option<PathBuf>,
     /// Write the sums as CSV
@@ -121,13 +124,13 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
     };
     let rows = days(&accounts, now, args.since, args.until).map_err(unsummable)?;
     if let Some(path) = &args.focus {
-        write(path, &files::focus(&rows, now))?;
+        write(path, &bill(path, &files::focus_rows(&rows, now))?)?;
     }
     if let Some(path) = &args.csv {
-        write(path, &files::groups(&title.to_lowercase(), &groups))?;
+        write(path, files::groups(&title.to_lowercase(), &groups).as_bytes())?;
     }
     if let Some(path) = &args.csv_days {
-        write(path, &files::days(&rows))?;
+        write(path, files::days(&rows).as_bytes())?;
     }
     if let Some(path) = &args.html {
         let end = month_end(now);
@@ -139,7 +142,7 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
         let (today, last) = (date(now), date(end).yesterday().unwrap_or(date(end)));
         let page =
             page::Page { accounts, groups, total, charged, days, budgets, title, since: args.since, now, today, last };
-        write(path, &page::page(&page).map_err(unsummable)?)?;
+        write(path, page::page(&page).map_err(unsummable)?.as_bytes())?;
     }
     for path in [&args.focus, &args.csv, &args.csv_days, &args.html].into_iter().flatten() {
         output::note(format!("Wrote {}.", path.display()));
@@ -171,9 +174,28 @@ pub(super) async fn run(session: &Session, args: &Cost) -> Outcome {
     Ok(())
 }
 
+/// Rows of FOCUS in the format that a file's name asks for.
+fn bill(path: &Path, rows: &[files::Row]) -> Result<Vec<u8>, Error> {
+    match path.extension() {
+        Some(ending) if ending.eq_ignore_ascii_case("parquet") => as_parquet(rows),
+        _ => Ok(files::focus(rows).into_bytes()),
+    }
+}
+
+#[cfg(feature = "parquet")]
+fn as_parquet(rows: &[files::Row]) -> Result<Vec<u8>, Error> {
+    parquet::file(rows)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn as_parquet(_: &[files::Row]) -> Result<Vec<u8>, Error> {
+    Err(Error::new(ErrorKind::Unsupported, "This Capsule was built without Parquet.")
+        .with_hint("Name a file that ends in .csv, or install it with `cargo install --features parquet`."))
+}
+
 /// Writes a file that the user named.
-fn write(path: &Path, text: &str) -> Result<(), Error> {
-    keep(path, text.as_bytes())
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    keep(path, bytes)
         .map_err(|error| error.with_hint("Name a file in a directory that is there and may be written to."))
 }
 

@@ -12,7 +12,7 @@ use crate::output::Csv;
 /// The columns of FOCUS 1.2 that are mandatory, recommended or known here, in the order of their names:
 /// <https://focus.finops.org/focus-specification/v1-2/>. Left out is what the standard asks for only where a unit price, a
 /// discount, a reservation or a second currency is in play; a discount's status stays, since rules of quantities go by it.
-const FOCUS: [&str; 34] = [
+pub(super) const FOCUS: [&str; 34] = [
     "BilledCost",
     "BillingAccountId",
     "BillingAccountName",
@@ -49,13 +49,22 @@ const FOCUS: [&str; 34] = [
     "Tags",
 ];
 
-/// A row for each day of each server.
+/// What stands under each column of [`FOCUS`]; nothing where that is not known or does not apply.
+pub(super) type Row = [String; FOCUS.len()];
+
+/// Rows of FOCUS as CSV.
+pub(super) fn focus(rows: &[Row]) -> String {
+    let mut csv = Csv::new(FOCUS);
+    rows.iter().for_each(|row| csv.row(row.clone()));
+    csv.text()
+}
+
+/// A row of FOCUS for each day of each server.
 ///
 /// What a day cost is a sum of a plan with its minimum and cap, a disk and an address, so there is no unit price of it;
 /// the vendor's number of the account is not known here, so the provider stands for it; and no invoice is.
-pub(super) fn focus(days: &[Day<'_>], now: Timestamp) -> String {
-    let mut csv = Csv::new(FOCUS);
-    for Day { account, day, amount } in days {
+pub(super) fn focus_rows(days: &[Day<'_>], now: Timestamp) -> Vec<Row> {
+    let row = |Day { account, day, amount }: &Day<'_>| {
         let record = &account.record;
         let (provider, region, plan) = (&record.id.provider, &record.id.region, &record.plan);
         let vendor = provider_name(provider);
@@ -99,9 +108,9 @@ pub(super) fn focus(days: &[Day<'_>], now: Timestamp) -> String {
             "Tags" => serde_json::to_string(&record.tags).unwrap_or_default(),
             _ => String::new(),
         };
-        csv.row(FOCUS.map(cell));
-    }
-    csv.text()
+        FOCUS.map(cell)
+    };
+    days.iter().map(row).collect()
 }
 
 /// How many hours of a day a server was there, or on where only that costs.

@@ -116,7 +116,7 @@ fn a_page_shows_every_number_and_no_name_is_markup() {
 fn a_focus_row_is_a_day_of_a_server() {
     let (accounts, now): (_, Timestamp) = (accounts(), NOW.parse().unwrap());
     let days = days(&accounts, now, Some(Date::constant(2026, 11, 9)), Some(Date::constant(2026, 11, 9))).unwrap();
-    let text = files::focus(&days, now);
+    let text = files::focus(&files::focus_rows(&days, now));
     let rows: Vec<&str> = text.lines().collect();
     assert_eq!(rows.len(), 4, "{text}");
     assert!(rows[1].contains(",1.5000000000,") && rows[1].contains(",24.000,Hours,"), "{}", rows[1]);
