@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
 
-use super::turn::{LOOK_MS, Turn};
+use super::turn::{LOOK_MS, Turn, is_locked};
 use super::{damaged, text};
 
 /// Where the journal is.
@@ -109,19 +109,32 @@ pub(super) async fn connect(database: &Database) -> Result<(AnyPool, bool)> {
 }
 
 async fn set_up(connection: &mut AnyConnection) -> sqlx::Result<()> {
-    for statement in [
-        // Milliseconds to wait for another process that opens or closes the file; from then on readers wait for nobody.
-        "PRAGMA busy_timeout = 5000",
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = FULL",
-        "PRAGMA foreign_keys = ON",
-        "SELECT COUNT(*) FROM sqlite_schema",
-    ] {
+    // Milliseconds to wait for another process that opens or closes the file; from then on readers wait for nobody.
+    connection.execute("PRAGMA busy_timeout = 5000").await?;
+    write_ahead(connection).await?;
+    for statement in ["PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON", "SELECT COUNT(*) FROM sqlite_schema"] {
         connection.execute(statement).await?;
     }
     // How writers wait is told beside `Turn`.
     sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA busy_timeout = {LOOK_MS}"))).execute(connection).await.map(drop)
 }
+
+/// Of two that open a new file at once SQLite turns one away without any wait, since both read it and want it for
+/// themselves: that one waits in line for a turn to write, and asks again.
+async fn write_ahead(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    for _ in 0..OPEN_TRIES {
+        match connection.execute("PRAGMA journal_mode = WAL").await {
+            Err(error) if is_locked(&error) => {}
+            done => return done.map(drop),
+        }
+        connection.execute("BEGIN IMMEDIATE").await?;
+        connection.execute("ROLLBACK").await?;
+    }
+    connection.execute("PRAGMA journal_mode = WAL").await.map(drop)
+}
+
+/// So often a new file is asked for again: more than programs are started at once.
+const OPEN_TRIES: u32 = 100;
 
 /// Whether the schema is the present one. It nearly always is, and then no command needs to wait for its turn to write.
 pub(super) async fn is_current(pool: &AnyPool) -> bool {

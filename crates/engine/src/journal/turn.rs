@@ -65,7 +65,7 @@ impl Turn {
 }
 
 /// SQLite's primary result codes for a file or a table that somebody else has locked, <https://sqlite.org/rescode.html>.
-fn is_locked(error: &sqlx::Error) -> bool {
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
 }
