@@ -29,7 +29,29 @@ class Exchange:
         return f"{self.method} {self.path}?{urllib.parse.urlencode(self.query)} {json.dumps(self.body)}"
 
 
-class Recorder:
+class Proxy:
+    """A port of its own on which a handler answers, until it is closed."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+    def _serve(self, handler):
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Recorder(Proxy):
     """A proxy on a port of its own in front of Prism at `upstream`."""
 
     def __init__(self, contract, upstream):
@@ -41,27 +63,13 @@ class Recorder:
         self._lock = threading.Lock()
         recorder = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(self.Handler):
             def answer(self):
                 recorder._pass_on(self)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._serve(Handler)
 
     def script(self, prefer=(), alter=()):
         """How requests are answered from now on; what was recorded until now is forgotten.
@@ -146,16 +154,14 @@ class Request:
     body: bytes
 
 
-class Listener:
+class Listener(Proxy):
     """A proxy on a port of its own that hands requests on as they come, the signed host among them, and keeps them."""
 
     def __init__(self, upstream):
         self.asked = []
         host, asked = urllib.parse.urlsplit(upstream).netloc, self.asked
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(self.Handler):
             def hand_on(self):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = self.rfile.read(int(headers.get("content-length") or 0))
@@ -175,16 +181,4 @@ class Listener:
 
             do_GET = do_POST = hand_on
 
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._serve(Handler)
