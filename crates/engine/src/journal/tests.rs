@@ -438,6 +438,28 @@ async fn what_is_no_journal_is_one_clear_error() {
     }
 }
 
+/// SQLite turns one of two away that set a new file's mode at once. Tasks of one thread take turns and seldom meet there.
+#[test]
+fn programs_that_start_at_once_make_one_new_file_together() {
+    const PROGRAMS: usize = 8;
+    for round in 0..40 {
+        let home = tempfile::tempdir().unwrap();
+        let database = Database::Sqlite(home.path().join("journal.db"));
+        let start = std::sync::Barrier::new(PROGRAMS);
+        let open = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            start.wait();
+            runtime.block_on(database.installation("clouds", &OwnerId::random()))
+        };
+        let owners: Vec<Result<OwnerId>> = std::thread::scope(|scope| {
+            let programs: Vec<_> = (0..PROGRAMS).map(|_| scope.spawn(open)).collect();
+            programs.into_iter().map(|program| program.join().unwrap()).collect()
+        });
+        let first = owners[0].as_ref().expect("it opens");
+        assert!(owners.iter().all(|owner| owner.as_ref().is_ok_and(|owner| owner == first)), "{round}: {owners:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_journal_that_stays_locked_says_so() {
     let home = tempfile::tempdir().unwrap();
